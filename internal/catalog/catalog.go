@@ -1,0 +1,132 @@
+// Package catalog loads the filters of a repository: one folder each, described by its plugin.yaml.
+package catalog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// File is the file that makes a folder a filter.
+const File = "plugin.yaml"
+
+// Filter is what plugin.yaml says: what is true of the code. How it is deployed stands in manifests/base/<name>/.
+type Filter struct {
+	Name          string    `yaml:"name"`          // the folder, the image and the Istio object are named so: lower case, no dash
+	Title         string    `yaml:"title"`         // one line
+	Description   string    `yaml:"description"`   // a sentence or two
+	Licenses      string    `yaml:"licenses"`      // an SPDX expression
+	Source        string    `yaml:"source"`        // optional: URL of the source
+	Documentation string    `yaml:"documentation"` // optional: URL of the documentation
+	Phases        []string  `yaml:"phases"`        // the WasmPlugin phases it may run in
+	Istio         string    `yaml:"istio"`         // the Istio minors it is built for, such as ">=1.28"
+	Callouts      []Callout `yaml:"callouts"`      // the services it calls
+}
+
+// Callout is a service that the filter calls.
+type Callout struct {
+	Upstream string `yaml:"upstream"` // JSON pointer into pluginConfig to an object with host, port and an optional cluster
+	Purpose  string `yaml:"purpose"`  // what it answers: token
+}
+
+// Phases are those of the WasmPlugin API, in the order of the filter chain.
+var Phases = []string{"AUTHN", "AUTHZ", "STATS", "UNSPECIFIED_PHASE"}
+
+// Purposes are what a callout may be for; each has a stand-in service in local runs.
+var Purposes = []string{"token"}
+
+var (
+	nameSyntax  = regexp.MustCompile(`^[a-z][a-z0-9]{0,62}$`)
+	istioSyntax = regexp.MustCompile(`^>=1\.[0-9]{1,3}$`)
+)
+
+// Load reads every filter below dir, sorted by name. Folders without a plugin.yaml (such as internal) are not filters.
+func Load(dir string) ([]Filter, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", File))
+	if err != nil {
+		return nil, err
+	}
+	var filters []Filter
+	for _, file := range files {
+		f, err := Read(file)
+		if err != nil {
+			return nil, err
+		}
+		if folder := filepath.Base(filepath.Dir(file)); f.Name != folder {
+			return nil, fmt.Errorf("%s: name %q is not the folder's name %q. a filter's folder, image and object share one name", file, f.Name, folder)
+		}
+		filters = append(filters, f)
+	}
+	return filters, nil
+}
+
+// Find reads the filter name below dir and lists the known ones when there is none.
+func Find(dir, name string) (Filter, error) {
+	f, err := Read(filepath.Join(dir, name, File))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	var known []string
+	if all, err := Load(dir); err == nil {
+		for _, f := range all {
+			known = append(known, f.Name)
+		}
+	}
+	if len(known) == 0 {
+		return f, fmt.Errorf("unknown filter %q: no filter in %s has a %s. run this from the repository's root", name, dir, File)
+	}
+	return f, fmt.Errorf("unknown filter %q. filters in %s: %s", name, dir, strings.Join(known, ", "))
+}
+
+// Read reads one plugin.yaml. Unknown keys are errors.
+func Read(file string) (Filter, error) {
+	var f Filter
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return f, err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&f); err != nil {
+		return f, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := f.check(); err != nil {
+		return f, fmt.Errorf("%s: %w", file, err)
+	}
+	return f, nil
+}
+
+func (f Filter) check() error {
+	switch {
+	case !nameSyntax.MatchString(f.Name):
+		return fmt.Errorf("name %q: want lower-case letters and digits, no dash, at most 63", f.Name)
+	case f.Title == "" || f.Description == "":
+		return errors.New("title and description are required: registries show them")
+	case len(f.Phases) == 0:
+		return fmt.Errorf("phases: want at least one of %s", strings.Join(Phases, ", "))
+	case f.Istio != "" && !istioSyntax.MatchString(f.Istio):
+		return fmt.Errorf(`istio %q: want a lower bound such as ">=1.28"`, f.Istio)
+	}
+	for _, p := range f.Phases {
+		if !slices.Contains(Phases, p) {
+			return fmt.Errorf("phase %q: want one of %s", p, strings.Join(Phases, ", "))
+		}
+	}
+	for _, c := range f.Callouts {
+		if !strings.HasPrefix(c.Upstream, "/") {
+			return fmt.Errorf("callout upstream %q: want a JSON pointer into pluginConfig, such as /upstream", c.Upstream)
+		}
+		if !slices.Contains(Purposes, c.Purpose) {
+			return fmt.Errorf("callout purpose %q: want one of %s", c.Purpose, strings.Join(Purposes, ", "))
+		}
+	}
+	return nil
+}

