@@ -1,0 +1,47 @@
+// Package envoyconfig projects WasmPlugins to Envoy's configuration, as istiod does.
+package envoyconfig
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"istio.io/client-go/pkg/apis/extensions/v1alpha1"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+)
+
+// Plugin is one WasmPlugin and the file it was read from.
+type Plugin struct {
+	File string
+	*v1alpha1.WasmPlugin
+}
+
+// ID names the plugin in Envoy: the filter, its ECDS resource and its log lines. Istiod adds a prefix that differs by version.
+func (p *Plugin) ID() string { return strings.TrimPrefix(p.Namespace+"."+p.Name, ".") }
+
+// PhaseName is the phase as it is written in YAML.
+func (p *Plugin) PhaseName() string { return p.Spec.Phase.String() }
+
+// priority sorts an unset priority after every set one, negative ones too, which the API's documentation does not say.
+func (p *Plugin) priority() int32 {
+	if p.Spec.Priority == nil {
+		return math.MinInt32
+	}
+	return p.Spec.Priority.Value
+}
+
+// Sort puts plugins into the order of istiod's filter chain: by phase, in a phase by priority, the highest first. Istiod breaks
+// a tie by age and then by name and namespace; files have no age, so name and namespace decide. It also runs a workload's own
+// namespace before the root namespace, which only matters for a tie between the two.
+func Sort(plugins []*Plugin) {
+	slices.SortFunc(plugins, func(a, b *Plugin) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(catalog.Phases, a.PhaseName()), slices.Index(catalog.Phases, b.PhaseName())),
+			cmp.Compare(b.priority(), a.priority()),
+			cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Namespace, b.Namespace),
+		)
+	})
+}
