@@ -78,7 +78,7 @@ build_tinygo() {
   command -v wasm-opt >/dev/null || packages+=(binaryen)
   [ ${#packages[@]} = 0 ] || system "${packages[@]}"
 
-  grep -qx "require github.com/tinygo-org/tinygo v$TINYGO_VERSION" toolchain/tinygo/go.mod ||
+  grep -qF "github.com/tinygo-org/tinygo v$TINYGO_VERSION " toolchain/tinygo/go.mod ||
     die "toolchain/tinygo/go.mod does not require v$TINYGO_VERSION, which Tools.mk pins. run: cd toolchain/tinygo && go get github.com/tinygo-org/tinygo@v$TINYGO_VERSION"
   say "building TinyGo $TINYGO_VERSION with LLVM $llvm (about a minute)"
   (cd toolchain/tinygo && go build -trimpath "-tags=llvm$llvm" -o "$tmp/tinygo/bin/tinygo" github.com/tinygo-org/tinygo)
@@ -86,8 +86,8 @@ build_tinygo() {
   cp -R "$module/src" "$module/targets" "$module/lib" "$tmp/tinygo/"
   chmod -R u+w "$tmp/tinygo"
   mkdir -p "$tmp/tinygo/src/net"
-  sed -e '/"libc":/d' -e '/"rtlib":/d' -e 's|"--no-demangle"|"--no-demangle", "-L/usr/lib/wasm32-wasi", "-lc"|' \
-    -e 's|"src/runtime/asm_tinygowasm.S",|"src/runtime/asm_tinygowasm.S"|' -e '/gc_boehm.c/d' "$module/targets/wasip1.json" >"$tmp/tinygo/targets/wasip1.json"
+  sed -e '/"libc":/d' -e '/"rtlib":/d' -e '/gc_boehm.c/d' -e 's|asm_tinygowasm.S",|asm_tinygowasm.S"|' \
+    -e 's|"--no-demangle"|"--no-demangle", "-L/usr/lib/wasm32-wasi", "-lc"|' "$module/targets/wasip1.json" >"$tmp/tinygo/targets/wasip1.json"
   rm -rf "$tools/tinygo-$TINYGO_VERSION"
   mv "$tmp/tinygo" "$tools/tinygo-$TINYGO_VERSION"
   link tinygo "$TINYGO_VERSION" "$tools/tinygo-$TINYGO_VERSION/bin/tinygo"

@@ -21,12 +21,18 @@ func ParseRef(s string) (Ref, error) {
 	if !ok {
 		return Ref{}, fmt.Errorf("reference %q has no digest. want host/path/filter:version@sha256:…, as publish prints it", s)
 	}
-	if _, err := name.NewDigest(s, name.StrictValidation); err != nil {
-		return Ref{}, fmt.Errorf("reference %q: %w", s, err)
+	if strings.Contains(left, "://") {
+		return Ref{}, fmt.Errorf("reference %q has a scheme. leave it out", s)
 	}
 	repo, tag := left, ""
 	if i := strings.LastIndex(left, ":"); i > strings.LastIndex(left, "/") {
 		repo, tag = left[:i], left[i+1:]
+		if _, err := name.NewTag(left, name.StrictValidation); err != nil {
+			return Ref{}, fmt.Errorf("reference %q: %w", s, err)
+		}
+	}
+	if _, err := name.NewDigest(repo+"@"+digest, name.StrictValidation); err != nil {
+		return Ref{}, fmt.Errorf("reference %q: %w", s, err)
 	}
 	return Ref{repo, tag, digest}, nil
 }

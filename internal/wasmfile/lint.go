@@ -48,6 +48,8 @@ func Lint(m *Module) []string {
 // cause is the usual reason why a Go module has an import that Envoy lacks.
 func cause(i Import) string {
 	switch {
+	case i.Module == "env" && strings.HasPrefix(i.Name, "proxy_"):
+		return ": it belongs to another version of the ABI. build with an SDK of ABI 0.2.x"
 	case i.Module == "env":
 		return ": a C function that was not linked in. build with the toolchain of make tools"
 	case strings.HasPrefix(i.Module, "wasi:"):

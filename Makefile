@@ -1,0 +1,117 @@
+# One way through: build -> publish -> promote -> render -> (Argo CD syncs). `make help` lists the targets.
+include Tools.mk
+
+# A fork changes this line.
+REPO ?= ghcr.io/wasmfleet
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FILTERS := $(notdir $(patsubst %/plugin.yaml,%,$(wildcard filters/*/plugin.yaml)))
+# FILTER=x or ENV=x restricts a target to one filter or environment.
+FILTER  ?=
+ENV     ?=
+
+TOOLS   := $(CURDIR)/.tools
+# For recipes: the path given by the user, or what `make tools` linked.
+TINYGO_BIN = $(or $(TINYGO),$(TOOLS)/bin/tinygo)
+export ENVOY ?= $(TOOLS)/bin/envoy
+
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.PHONY: help tools build test check publish promote render run demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## ---- toolchain
+
+INSTALL = $(foreach v,TINYGO_VERSION LLVM_VERSION BINARYEN_VERSION ENVOY_VERSION ENVOY_SHA256,$(v)='$($(v))') \
+	TINYGO='$(TINYGO)' ENVOY='$(filter-out $(TOOLS)/bin/envoy,$(ENVOY))' toolchain/install.sh
+
+tools: ## the pinned toolchain into .tools/
+	@$(INSTALL)
+
+.PHONY: tools-quiet
+tools-quiet:
+	@$(INSTALL) -q
+
+# A Go program of Tools.mk, in a file that carries its version: .tools/kustomize-v5.8.1
+GOTOOL = $(TOOLS)/$(1)-$($(2)_VERSION)
+KUSTOMIZE := $(call GOTOOL,kustomize,KUSTOMIZE)
+CRANE     := $(call GOTOOL,crane,CRANE)
+ACTIONLINT := $(call GOTOOL,actionlint,ACTIONLINT)
+GOLANGCI  := $(call GOTOOL,golangci-lint,GOLANGCI)
+$(KUSTOMIZE): PKG = $(KUSTOMIZE_PKG)@$(KUSTOMIZE_VERSION)
+$(CRANE): PKG = $(CRANE_PKG)@$(CRANE_VERSION)
+$(ACTIONLINT): PKG = $(ACTIONLINT_PKG)@$(ACTIONLINT_VERSION)
+$(GOLANGCI): PKG = $(GOLANGCI_PKG)@$(GOLANGCI_VERSION)
+$(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI):
+	@echo "tools: building $(PKG)" >&2
+	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
+
+# Our own tools.
+HOST_SOURCES := $(shell find tools internal -name '*.go' -not -name '*_test.go') go.mod go.sum
+bin/%: $(HOST_SOURCES)
+	@go build -trimpath -o $@ ./tools/$*
+
+## ---- build: the only caller of tinygo and binaryen
+
+# c-shared: _initialize runs init() and returns; the default mode exits, which Envoy refuses. custommalloc: no malloc export,
+# whose memory TinyGo never frees. See RATIONALE.md.
+TINYGOFLAGS := -target=wasip1 -buildmode=c-shared -scheduler=none -gc=precise -opt=z -no-debug -panic=trap -tags=custommalloc
+
+build: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) ## build/<filter>.wasm from filters/<filter> [FILTER=x]
+	@bin/guest lint $^
+
+guest_sources = $(filter-out %_test.go,$(wildcard filters/$(1)/*.go filters/internal/*/*.go))
+
+build/%.wasm: $$(call guest_sources,$$*) go.mod Tools.mk Makefile bin/guest | tools-quiet
+	@[ -f filters/$*/plugin.yaml ] || { echo 'make: unknown filter "$*". filters: $(FILTERS)' >&2; exit 2; }
+	@mkdir -p build
+	@bin/guest vet ./filters/$*
+	@echo "build: compiling filters/$*" >&2
+	@$(TINYGO_BIN) build $(TINYGOFLAGS) -o build/$*.raw ./filters/$*
+	@bin/guest prune ./filters/$* build/$*.raw build/$*.pruned
+	@wasm-opt -Oz build/$*.pruned -o build/$*.new
+	@bin/guest lint build/$*.new >/dev/null
+	@mv build/$*.new $@ && rm -f build/$*.raw build/$*.pruned
+
+## ---- publish, promote, render: see the tools' -h
+
+# What publish printed last, for promote.
+REFS ?= build/refs
+
+publish: build bin/publish ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
+	@bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+
+promote: bin/promote ## pin in TO what was published, or what TO's upstream runs [TO=staging FILTER=x]
+	@bin/promote $(if $(shell grep -s '^upstream: none' 'manifests/overlays/$(TO)/environment.yaml'),--refs '$(REFS)') --to '$(TO)' $(FILTER)
+
+render: bin/render ## manifests/rendered/<env> from the overlays [ENV=prod]
+	@bin/render $(ENV)
+
+run: bin/run $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev LISTEN=127.0.0.1:8080]
+	@bin/run $(if $(LISTEN),--listen '$(LISTEN)') $(or $(ENV),dev)
+
+demo: tools-quiet bin/publish bin/promote bin/render bin/run $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
+	@CRANE='$(CRANE)' scripts/demo.sh
+
+## ---- tests and checks
+
+test: build bin/publish $(KUSTOMIZE) | tools-quiet ## unit, guest and real-Envoy tests
+	@KUSTOMIZE='$(KUSTOMIZE)' go test ./...
+
+check: $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, clean tree
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@go vet ./...
+	@$(GOLANGCI) run ./...
+	@$(ACTIONLINT)
+	@bin/render --check
+	@go mod tidy -diff
+	@test -z "$$(git status --porcelain)" || { echo 'check: these differences are not committed:' >&2; git status --short >&2; exit 1; }
+
+pins: build bin/publish bin/promote bin/render ## pin in every environment what this tree builds, without a registry
+	@bin/publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(FILTERS) >/dev/null
+	@bin/promote --refs '$(REFS)' --to dev && bin/promote --to staging && bin/promote --to prod && bin/render
+
+clean: ## remove what was built; .tools/ stays
+	@rm -rf build bin

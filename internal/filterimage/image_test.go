@@ -1,0 +1,122 @@
+package filterimage_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"os"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+)
+
+var demo = catalog.Filter{Name: "demo", Title: "Demo", Description: "A demo.", Licenses: "Apache-2.0"}
+
+func module(t *testing.T) []byte {
+	m, err := os.ReadFile("../wasmfile/testdata/lint/ok.wasm")
+	require.NoError(t, err)
+	return m
+}
+
+func TestBuild(t *testing.T) {
+	img, err := filterimage.Build(module(t), demo)
+	require.NoError(t, err)
+
+	raw, err := img.RawManifest()
+	require.NoError(t, err)
+	want, err := os.ReadFile("testdata/manifest.json")
+	require.NoError(t, err)
+	require.JSONEq(t, string(want), string(raw))
+
+	got, err := filterimage.Module(img)
+	require.NoError(t, err)
+	require.Equal(t, module(t), got)
+}
+
+// The digest depends on the module and the metadata: on each of them, and on nothing else.
+func TestDigest(t *testing.T) {
+	digest := func(m []byte, f catalog.Filter) string {
+		img, err := filterimage.Build(m, f)
+		require.NoError(t, err)
+		d, err := img.Digest()
+		require.NoError(t, err)
+		return d.String()
+	}
+	base := digest(module(t), demo)
+	require.Equal(t, base, digest(module(t), demo))
+
+	other := demo
+	other.Description = "Another."
+	require.NotEqual(t, base, digest(module(t), other))
+	custom := append(module(t), 0, 3, 1, 'x', 0) // a custom section: other bytes, same behaviour
+	require.NotEqual(t, base, digest(custom, demo))
+}
+
+// Module takes what Istio's agent takes and refuses what it refuses.
+func TestModule(t *testing.T) {
+	wasm := module(t)
+	image := func(manifest types.MediaType, layers ...v1.Layer) v1.Image {
+		img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, manifest), layers...)
+		require.NoError(t, err)
+		return img
+	}
+	content := static.NewLayer(wasm, filterimage.ContentMediaType)
+	config := static.NewLayer([]byte("{}"), filterimage.ConfigMediaType)
+	const oci, docker = types.OCIManifestSchema1, types.DockerManifestSchema2
+	for name, c := range map[string]struct {
+		img  v1.Image
+		want string // the error; empty when the module must come out
+	}{
+		"artifact":              {image(oci, config, content), ""},
+		"artifact, other order": {image(oci, content, config), ""},
+		"image":                 {image(oci, tarball(t, "plugin.wasm", wasm, types.OCILayer)), ""},
+		"image, in a folder":    {image(oci, tarball(t, "opt/plugin.wasm", wasm, types.OCILayer)), ""},
+		"Docker image":          {image(docker, tarball(t, "plugin.wasm", wasm, types.DockerLayer)), ""},
+		"no layers":             {image(oci), "no layers"},
+		"one layer":             {image(oci, content), "1 layers, want 2"},
+		"other types":           {image(oci, config, config), "no layer of type"},
+		"wrong file name":       {image(oci, tarball(t, "filter.wasm", wasm, types.OCILayer)), "no file plugin.wasm"},
+		"not the last layer":    {image(oci, tarball(t, "plugin.wasm", wasm, types.OCILayer), tarball(t, "x", nil, types.OCILayer), tarball(t, "y", nil, types.OCILayer)), "no file plugin.wasm"},
+		"Docker in OCI":         {image(oci, tarball(t, "plugin.wasm", wasm, types.DockerLayer)), "last layer is application/vnd.docker"},
+		"OCI in Docker":         {image(docker, tarball(t, "plugin.wasm", wasm, types.OCILayer)), "last layer is application/vnd.oci"},
+		"no gzip":               {image(oci, static.NewLayer(wasm, types.OCILayer)), "unpacking layer"},
+		"no module":             {image(oci, config, static.NewLayer([]byte("#!/bin/sh\n"), filterimage.ContentMediaType)), "carries no wasm module"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := filterimage.Module(c.img)
+			if c.want != "" {
+				require.ErrorContains(t, err, c.want)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, wasm, got)
+		})
+	}
+}
+
+func tarball(t *testing.T, name string, content []byte, mediaType types.MediaType) v1.Layer {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}))
+	_, err := w.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.NoError(t, z.Close())
+	return static.NewLayer(b.Bytes(), mediaType)
+}
+
+func TestSameModule(t *testing.T) {
+	img, err := filterimage.Build(module(t), demo)
+	require.NoError(t, err)
+	require.NoError(t, filterimage.SameModule(img, module(t)))
+	require.ErrorContains(t, filterimage.SameModule(img, module(t)[1:]), "carries another module")
+}

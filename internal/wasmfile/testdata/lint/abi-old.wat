@@ -1,0 +1,7 @@
+;; ABI 0.1.0, of 2019.
+(module
+
+  (memory (export "memory") 2)
+  (func (export "proxy_abi_version_0_1_0"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "_initialize")))

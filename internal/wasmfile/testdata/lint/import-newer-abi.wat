@@ -1,0 +1,7 @@
+;; A hostcall of ABI 0.2.1 in a module of ABI 0.2.0.
+(module
+  (import "env" "proxy_get_log_level" (func $f (param i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "proxy_abi_version_0_2_0"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "_initialize")))

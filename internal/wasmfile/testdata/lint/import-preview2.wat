@@ -1,0 +1,7 @@
+;; WASI preview 2.
+(module
+  (import "wasi:cli/environment@0.2.0" "get-environment" (func $f (param i32)))
+  (memory (export "memory") 2)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "_initialize")))

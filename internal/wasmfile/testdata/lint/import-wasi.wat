@@ -1,0 +1,7 @@
+;; A WASI call that no Envoy has.
+(module
+  (import "wasi_snapshot_preview1" "path_explode" (func $f (param i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "_initialize")))

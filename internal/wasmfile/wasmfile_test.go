@@ -1,0 +1,86 @@
+package wasmfile_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
+)
+
+var update = flag.Bool("update", false, "write the .out files")
+
+//go:generate sh -c "for f in testdata/lint/*.wat; do wasm-as $f -o ${f%.wat}.wasm; done"
+
+// Each case is a module in text, its binary (go generate) and the findings; a case named ok… has none.
+func TestLint(t *testing.T) {
+	files, err := filepath.Glob("testdata/lint/*.wasm")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".wasm")
+		t.Run(name, func(t *testing.T) {
+			module, err := os.ReadFile(file)
+			require.NoError(t, err)
+			m, err := wasmfile.Read(module)
+			require.NoError(t, err)
+			got := ""
+			for _, f := range wasmfile.Lint(m) {
+				got += f + "\n"
+			}
+			if strings.HasPrefix(name, "ok") {
+				require.Empty(t, got)
+				return
+			}
+			out := strings.TrimSuffix(file, ".wasm") + ".out"
+			if *update {
+				require.NoError(t, os.WriteFile(out, []byte(got), 0o644))
+			}
+			want, err := os.ReadFile(out)
+			require.NoError(t, err)
+			require.NotEmpty(t, got)
+			require.Equal(t, string(want), got)
+		})
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	ok, err := os.ReadFile("testdata/lint/ok.wasm")
+	require.NoError(t, err)
+	component := append([]byte("\x00asm\x0d\x00\x01\x00"), ok[8:]...)
+	for name, c := range map[string]struct {
+		module []byte
+		want   string
+	}{
+		"empty":     {nil, "not a wasm module"},
+		"text":      {[]byte("(module)"), "not a wasm module"},
+		"truncated": {ok[:100], "truncated or invalid wasm module"},
+		"component": {component, "not a core wasm module of version 1"},
+		"too large": {append(bytes.Clone(ok), make([]byte, wasmfile.MaxBytes)...), "is over the limit of 5242880"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := wasmfile.Read(c.module)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	files, err := filepath.Glob("testdata/lint/*.wasm")
+	require.NoError(f, err)
+	for _, file := range files {
+		module, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(module)
+	}
+	f.Fuzz(func(_ *testing.T, module []byte) {
+		if m, err := wasmfile.Read(module); err == nil {
+			wasmfile.Lint(m)
+		}
+	})
+}
