@@ -66,7 +66,7 @@ system() {
 }
 
 # TinyGo is built from its Go module, whose zip lacks the git submodules: the tree it needs at run time is put together from
-# the module and Debian's wasi-libc, for which the wasip1 target is edited.
+# the module and Debian's wasi-libc. The wasip1 target is edited for that libc and without the features that LLVM 19 lacks.
 build_tinygo() {
   local llvm=$LLVM_VERSION packages=() module
   command -v "llvm-config-$llvm" >/dev/null && [ -d "/usr/lib/llvm-$llvm/include/llvm-c" ] || packages+=("llvm-$llvm-dev")
@@ -87,7 +87,7 @@ build_tinygo() {
   chmod -R u+w "$tmp/tinygo"
   mkdir -p "$tmp/tinygo/src/net"
   sed -e '/"libc":/d' -e '/"rtlib":/d' -e '/gc_boehm.c/d' -e 's|asm_tinygowasm.S",|asm_tinygowasm.S"|' \
-    -e 's|"--no-demangle"|"--no-demangle", "-L/usr/lib/wasm32-wasi", "-lc"|' "$module/targets/wasip1.json" >"$tmp/tinygo/targets/wasip1.json"
+    -e 's/+bulk-memory-opt,+call-indirect-overlong,//' -e 's|"--no-demangle"|"--no-demangle", "-L/usr/lib/wasm32-wasi", "-lc"|' "$module/targets/wasip1.json" >"$tmp/tinygo/targets/wasip1.json"
   rm -rf "$tools/tinygo-$TINYGO_VERSION"
   mv "$tmp/tinygo" "$tools/tinygo-$TINYGO_VERSION"
   link tinygo "$TINYGO_VERSION" "$tools/tinygo-$TINYGO_VERSION/bin/tinygo"

@@ -106,7 +106,7 @@ func promote(dir string, env environment.Environment, source environment.Pins, f
 	for _, filter := range filters {
 		ref, ok := source[filter]
 		if !ok {
-			return cli.Usage("no pin of %q to promote. on offer: %s", filter, strings.Join(slices.Sorted(maps.Keys(source)), ", "))
+			return cli.Usage("no pin of %q to promote. on offer: %s", filter, names(source))
 		}
 		if _, err := os.Stat(filepath.Join(dir, "base", filter)); err != nil {
 			return cli.Finding("%s: no such base. a filter is deployed from there; add it before its first promotion", filepath.Join(dir, "base", filter))
@@ -140,4 +140,11 @@ func promote(dir string, env environment.Environment, source environment.Pins, f
 func short(r filterimage.Ref) string {
 	const digits = len("sha256:") + 12
 	return r.Tag + "@" + r.Digest[:min(digits, len(r.Digest))]
+}
+
+func names(pins environment.Pins) string {
+	if len(pins) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(pins)), ", ")
 }

@@ -1,0 +1,44 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+)
+
+func TestMain(t *testing.T) {
+	for name, c := range map[string]struct {
+		args           []string
+		err            error
+		code           int
+		stdout, stderr string
+	}{
+		"fine":      {nil, nil, cli.ExitOK, "", ""},
+		"help":      {[]string{"-h"}, errors.New("not run"), cli.ExitOK, "usage: demo [flags] THING\n\nDoes it.\n\nflags:\n  -n\ta number\n", ""},
+		"bad flag":  {[]string{"--what"}, errors.New("not run"), cli.ExitUsage, "", "demo: flag provided but not defined: -what\nsee demo -h\n"},
+		"usage":     {nil, cli.Usage("want %s", "more"), cli.ExitUsage, "", "demo: want more\nsee demo -h\n"},
+		"finding":   {nil, cli.Finding("%s: bad", "file"), cli.ExitFindings, "", "demo: file: bad\n"},
+		"findings":  {nil, cli.ErrFindings, cli.ExitFindings, "", ""},
+		"failure":   {nil, errors.New("no\n  network"), cli.ExitFailure, "", "demo: no network\n"},
+		"a wrapped": {nil, errors.Join(cli.Usage("x")), cli.ExitUsage, "", "demo: x\nsee demo -h\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := cli.Command{
+				Name: "demo", Args: "THING", About: "Does it.",
+				Flags: func(f *flag.FlagSet) { f.Bool("n", false, "a number") },
+				Run:   func(context.Context, []string, io.Writer, io.Writer) error { return c.err },
+			}.Main(c.args, &stdout, &stderr)
+			require.Equal(t, c.code, code)
+			require.Equal(t, c.stdout, stdout.String())
+			require.Equal(t, c.stderr, stderr.String())
+		})
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/scripttest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"publish": main})
+}
+
+// Scripts find modules, good and bad, in $LINT and start the registries they need with the command `registry`.
+func TestScripts(t *testing.T) {
+	modules, err := filepath.Abs("../../internal/wasmfile/testdata/lint")
+	require.NoError(t, err)
+	scripttest.Run(t, testscript.Params{
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("DOCKER_CONFIG", e.WorkDir)
+			e.Setenv("LINT", modules)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": login},
+	})
+}
+
+// startRegistry: registry VAR [refuse METHOD PATH STATUS | password] starts a registry, on loopback, and sets $VAR to its host.
+// It answers STATUS to requests of that method whose path contains PATH; with password it wants user:secret.
+func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
+	real := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(args) == 5 && r.Method == args[2] && strings.Contains(r.URL.Path, args[3]) {
+			http.Error(w, `{"errors":[{"code":"DENIED","message":"refused by the test"}]}`, statusOf[args[4]])
+			return
+		}
+		if _, secret, _ := r.BasicAuth(); len(args) == 2 && secret != "secret" {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+			return
+		}
+		real.ServeHTTP(w, r)
+	})
+	s := httptest.NewServer(handler)
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], strings.TrimPrefix(s.URL, "http://"))
+}
+
+var statusOf = map[string]int{"400": http.StatusBadRequest, "403": http.StatusForbidden, "507": http.StatusInsufficientStorage}
+
+// tags: tags HOST REPO prints the tags of a repository, one a line; nothing when there is none.
+func tags(ts *testscript.TestScript, _ bool, args []string) {
+	resp, err := http.Get(fmt.Sprintf("http://%s/v2/%s/tags/list", args[0], args[1]))
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if resp.StatusCode == http.StatusOK {
+		_, err = ts.Stdout().Write(body)
+		ts.Check(err)
+	}
+}
+
+// login: login HOST USER PASSWORD does what `docker login` leaves behind.
+func login(ts *testscript.TestScript, _ bool, args []string) {
+	auth := base64.StdEncoding.EncodeToString([]byte(args[1] + ":" + args[2]))
+	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, args[0], auth)
+	ts.Check(os.WriteFile(ts.MkAbs("config.json"), []byte(config), 0o600))
+}
