@@ -116,12 +116,11 @@ func keptExports(section []byte, drop map[string]bool) []byte {
 	var keptCount uint64
 	for rest := section[n:]; count > 0; count-- {
 		size, n := binary.Uvarint(rest)
-		name := string(rest[n:][:size])
 		kind := n + int(size)
 		_, index := binary.Uvarint(rest[kind+1:])
 		entry := rest[:kind+1+index]
 		rest = rest[len(entry):]
-		if !drop[name] {
+		if name := entry[n:kind]; !drop[string(name)] {
 			kept = append(kept, entry...)
 			keptCount++
 		}

@@ -40,7 +40,7 @@ func (p *publisher) push(j job) error {
 	if err != nil {
 		return err
 	}
-	img, err := remote.Image(j.tag.Repository.Digest(ref.Digest), p.options...)
+	img, err := remote.Image(j.tag.Digest(ref.Digest), p.options...)
 	if err == nil {
 		err = filterimage.SameModule(img, j.module)
 	}
