@@ -1,6 +1,7 @@
 package envoyconfig
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -41,6 +42,24 @@ func ParseLog(line string) LogEntry {
 		}
 	}
 	return e
+}
+
+// Reason finds in the log why a plugin did not start or a request failed: the last grave thing that the filter said; else Envoy's
+// first error, as those that follow only say what it led to.
+func Reason(log []LogEntry) string {
+	var said, first, other string
+	for _, e := range log {
+		switch {
+		case !e.AtLeast("error"):
+		case e.Plugin != "":
+			said = e.Message
+		case first == "" && e.Logger != "":
+			first = strings.TrimPrefix(e.Message, "Wasm VM failed ")
+		default:
+			other = e.Message
+		}
+	}
+	return cmp.Or(said, first, other)
 }
 
 // AtLeast reports whether the entry is of that level or graver.

@@ -31,3 +31,23 @@ func TestAtLeast(t *testing.T) {
 	require.True(t, LogEntry{Level: "warning"}.AtLeast("warning"))
 	require.False(t, LogEntry{Level: "info"}.AtLeast("warning"))
 }
+
+func TestReason(t *testing.T) {
+	info := LogEntry{"info", "wasm", "addheader", "starting"}
+	trap := LogEntry{"error", "wasm", "", "Wasm VM failed Uncaught RuntimeError"}
+	after := LogEntry{"critical", "main", "", "error initializing configuration"}
+	said := LogEntry{"critical", "wasm", "addheader", "addheader: no"}
+	crash := LogEntry{"critical", "", "", "Segmentation fault"}
+	for _, tc := range []struct {
+		log  []LogEntry
+		want string
+	}{
+		{nil, ""},
+		{[]LogEntry{info}, ""},
+		{[]LogEntry{info, trap, after}, "Uncaught RuntimeError"},
+		{[]LogEntry{said, trap, after}, "addheader: no"},
+		{[]LogEntry{crash}, "Segmentation fault"},
+	} {
+		require.Equal(t, tc.want, Reason(tc.log))
+	}
+}

@@ -2,7 +2,6 @@
 package preflight
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +60,7 @@ func Check(ctx context.Context, envoy string, plugin *envoyconfig.Plugin, module
 	case err == nil:
 		return nil
 	case errors.As(err, &exit):
-		return &Refused{reason(output)}
+		return &Refused{envoyconfig.Reason(parse(output))}
 	default:
 		return fmt.Errorf("running %s: %w", envoy, err)
 	}
@@ -89,26 +88,10 @@ func writeBootstrap(file string, plugin *envoyconfig.Plugin, code string) error 
 	return os.WriteFile(file, data, 0o600)
 }
 
-// reason finds the cause in Envoy's log: the last grave thing that the filter said; else the first error, as those that follow
-// only say what it led to.
-func reason(output []byte) string {
-	var said, first string
-	for line := range strings.Lines(string(bytes.TrimSpace(output))) {
-		e := envoyconfig.ParseLog(line)
-		switch {
-		case !e.AtLeast("error"):
-		case e.Plugin != "":
-			said = e.Message
-		case first == "" && e.Logger != "":
-			first = strings.TrimPrefix(e.Message, "Wasm VM failed ")
-		}
+func parse(output []byte) []envoyconfig.LogEntry {
+	var entries []envoyconfig.LogEntry
+	for line := range strings.Lines(string(output)) {
+		entries = append(entries, envoyconfig.ParseLog(line))
 	}
-	switch {
-	case said != "":
-		return said
-	case first != "":
-		return first
-	default:
-		return string(bytes.TrimSpace(output))
-	}
+	return entries
 }

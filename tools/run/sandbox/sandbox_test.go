@@ -1,0 +1,195 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/preflight"
+)
+
+func TestProxyServesAndEnds(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	p := start(t, hello("a", 2, "one"), hello("b", 1, "two"))
+
+	resp := get(t, p, "/status/404?x=y")
+	require.Equal(t, 404, resp.StatusCode)
+	require.Equal(t, []string{`{"v":"two"}`, `{"v":"one"}`}, resp.Header["Hello"], "responses pass the chain backwards")
+	var echoed Request
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&echoed))
+	require.Equal(t, "GET", echoed.Method)
+	require.Equal(t, "/status/404?x=y", echoed.Path)
+	require.Equal(t, []string{strings.TrimPrefix(p.URL(), "http://")}, echoed.Headers["Host"])
+
+	p.Stop()
+	<-p.Done()
+	left, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestApply(t *testing.T) {
+	p := start(t, hello("a", 0, "one"))
+	require.Equal(t, []string{`{"v":"one"}`}, get(t, p, "/").Header["Hello"])
+	url := p.URL()
+	apply := func(filters ...Filter) error { return p.Apply(t.Context(), filters, nil) }
+	var refused *Refused
+	long := strings.Repeat("x", 50)
+	other := hello("a", 0, "one")
+	other.Module = withSection(other.Module, "x")
+
+	for _, step := range []struct {
+		name    string
+		filters []Filter
+		refused string
+		want    []string
+	}{
+		{"new configuration", []Filter{hello("a", 0, "two")}, "", []string{`{"v":"two"}`}},
+		{"the same again", []Filter{hello("a", 0, "two")}, "", []string{`{"v":"two"}`}},
+		{"refused", []Filter{hello("a", 0, long)}, "ns.a: refused: hello: too long", []string{`{"v":"two"}`}},
+		{"refused again", []Filter{hello("a", 0, long)}, "ns.a: refused: hello: too long", []string{`{"v":"two"}`}},
+		{"new configuration after a refusal", []Filter{hello("a", 0, "one")}, "", []string{`{"v":"one"}`}},
+		{"new module", []Filter{other}, "", []string{`{"v":"one"}`}},
+		{"no module", []Filter{{other.Plugin, []byte("no module")}}, "ns.a: refused: Failed to parse corrupted Wasm module", []string{`{"v":"one"}`}},
+		{"added", []Filter{other, hello("b", 0, "b")}, "", []string{`{"v":"b"}`, `{"v":"one"}`}},
+		{"another order", []Filter{hello("b", 0, "b"), other}, "", []string{`{"v":"one"}`, `{"v":"b"}`}},
+		{"another order and a configuration", []Filter{other, hello("b", 0, "B")}, "", []string{`{"v":"B"}`, `{"v":"one"}`}},
+		{"added but refused", []Filter{other, hello("b", 0, "B"), hello("c", 0, long)}, "ns.c: refused: hello: too long", []string{`{"v":"B"}`, `{"v":"one"}`}},
+		{"removed", []Filter{hello("b", 0, "B")}, "", []string{`{"v":"B"}`}},
+		{"back again", []Filter{hello("b", 0, "B"), hello("a", 0, "again")}, "", []string{`{"v":"again"}`, `{"v":"B"}`}},
+		{"added after it was refused", []Filter{hello("c", 0, "c")}, "", []string{`{"v":"c"}`}},
+		{"none", nil, "", nil},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			begin := time.Now()
+			err := apply(step.filters...)
+			t.Logf("applied in %s", time.Since(begin))
+			if step.refused == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorAs(t, err, &refused)
+				require.EqualError(t, err, step.refused)
+			}
+			require.Equal(t, step.want, get(t, p, "/").Header["Hello"])
+			require.Equal(t, url, p.URL())
+		})
+	}
+}
+
+func TestStartRefused(t *testing.T) {
+	_, err := Start(t.Context(), Config{Envoy: envoy(t), Backend: netip.MustParseAddrPort("127.0.0.1:9"), Filters: []Filter{hello("a", 0, strings.Repeat("x", 50))}})
+	var refused *Refused
+	require.ErrorAs(t, err, &refused)
+	require.EqualError(t, err, "ns.a: refused: hello: too long")
+}
+
+func TestStartPortInUse(t *testing.T) {
+	first := start(t)
+	taken := netip.MustParseAddrPort(strings.TrimPrefix(first.URL(), "http://"))
+	_, err := Start(t.Context(), Config{Envoy: envoy(t), Backend: taken, Listen: taken})
+	require.ErrorContains(t, err, "address already in use")
+}
+
+func TestEnvoyEndsByItself(t *testing.T) {
+	p := start(t, hello("a", 0, "one"))
+	process, err := os.FindProcess(p.PID())
+	require.NoError(t, err)
+	require.NoError(t, process.Kill())
+	<-p.Done()
+	require.ErrorContains(t, p.Err(), "envoy ended (signal: killed)")
+	require.ErrorContains(t, p.Apply(t.Context(), nil, nil), "connection refused")
+}
+
+func TestStartInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Start(ctx, Config{Envoy: envoy(t), Backend: netip.MustParseAddrPort("127.0.0.1:9")})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestTokens(t *testing.T) {
+	addr, stop, err := Serve(Tokens)
+	require.NoError(t, err)
+	defer stop()
+	resp, err := http.Get(fmt.Sprintf("http://%s/auth", addr))
+	require.NoError(t, err)
+	var body struct {
+		Token   string `json:"access_token"`
+		Type    string `json:"token_type"`
+		Expires int    `json:"expires_in"`
+	}
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&body))
+	require.Equal(t, "Bearer "+body.Token, resp.Header.Get("authorization"))
+	require.Equal(t, "Bearer", body.Type)
+	require.Equal(t, 300, body.Expires)
+	require.Regexp(t, `^[\w-]+\.[\w-]+\.[\w-]+$`, body.Token)
+}
+
+// hello is the plugin of testdata/hello.wat.
+func hello(name string, priority int, value string) Filter {
+	plugins, err := envoyconfig.Plugins(map[string][]byte{"x.yaml": fmt.Appendf(nil, `
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: %s, namespace: ns}
+spec: {url: "oci://r/hello", pluginName: %s, priority: %d, pluginConfig: {v: %q}}`, name, name, priority, value)})
+	if err != nil {
+		panic(err)
+	}
+	module, err := os.ReadFile("testdata/hello.wasm")
+	if err != nil {
+		panic(err)
+	}
+	// Plugins with the same module share a VM, and this one keeps its configuration in a global.
+	return Filter{plugins[0], withSection(module, name)}
+}
+
+// withSection appends a custom section: other bytes, the same code.
+func withSection(module []byte, name string) []byte {
+	return append(append(module[:len(module):len(module)], 0, byte(len(name)+1), byte(len(name))), name...)
+}
+
+func envoy(t *testing.T) string {
+	t.Helper()
+	path, err := preflight.FindEnvoy()
+	require.NoError(t, err)
+	return path
+}
+
+func start(t *testing.T, filters ...Filter) *Proxy {
+	t.Helper()
+	backend, stop, err := Serve(Echo)
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	begin := time.Now()
+	p, err := Start(t.Context(), Config{Envoy: envoy(t), Backend: backend, Filters: filters, Log: func(e envoyconfig.LogEntry) {
+		t.Logf("%s %s %s", e.Level, e.Logger, e.Message)
+	}})
+	require.NoError(t, err)
+	t.Logf("ready in %s", time.Since(begin))
+	t.Cleanup(p.Stop)
+	return p
+}
+
+func get(t *testing.T, p *Proxy, path string) *http.Response {
+	t.Helper()
+	// A connection of its own: an open one would still meet the old chain.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(p.URL() + path)
+	require.NoError(t, err)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	resp.Body.Close()
+	resp.Body = io.NopCloser(strings.NewReader(string(body)))
+	return resp
+}
