@@ -21,6 +21,12 @@ const (
 	ContentMediaType types.MediaType = "application/vnd.module.wasm.content.layer.v1+wasm"
 )
 
+// File names in a tar layer and titles in an artifact.
+const (
+	moduleName = "plugin.wasm"
+	configName = "runtime-config.json"
+)
+
 // runtimeConfig is the config layer, as WebAssembly Hub's tools wrote it.
 type runtimeConfig struct {
 	Type        string   `json:"type"`
@@ -30,9 +36,20 @@ type runtimeConfig struct {
 	} `json:"config"`
 }
 
-// Build makes the artifact form of a filter's image: one manifest, two layers (runtime configuration and the raw module).
-// The digest is a function of the module and the metadata; nothing in it says when or from which revision it was built.
-func Build(module []byte, f catalog.Filter) (v1.Image, error) {
+// Form is how an image carries the module.
+type Form string
+
+const (
+	// Artifact has two layers, runtime configuration and raw module. Istio verifies the digest of the module's layer.
+	Artifact Form = "artifact"
+	// Compat is an ordinary OCI image whose only layer is a tar.gz with plugin.wasm, for registries and platforms that refuse
+	// unknown media types. Istio does not verify the digest of that layer.
+	Compat Form = "compat"
+)
+
+// Build makes the image of a filter: one manifest, never an index. The digest is a function of the module, the metadata and the
+// form; nothing in it says when or from which revision it was built.
+func Build(module []byte, f catalog.Filter, form Form) (v1.Image, error) {
 	m, err := wasmfile.Read(module)
 	if err != nil {
 		return nil, err
@@ -43,21 +60,28 @@ func Build(module []byte, f catalog.Filter) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := &artifact{config: config, layers: []v1.Layer{static.NewLayer(config, ConfigMediaType), static.NewLayer(module, ContentMediaType)}}
-
-	manifest := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: map[string]string{
+	annotations := map[string]string{
 		"org.opencontainers.image.title":       f.Title,
 		"org.opencontainers.image.description": f.Description,
 		"module.wasm.runtime/type":             rc.Type,
 		"module.wasm.runtime/abi_version":      rc.ABIVersions[0],
-	}}
+	}
 	for key, value := range map[string]string{"licenses": f.Licenses, "source": f.Source, "documentation": f.Documentation} {
 		if value != "" {
-			manifest.Annotations["org.opencontainers.image."+key] = value
+			annotations["org.opencontainers.image."+key] = value
 		}
 	}
+	if form == Compat {
+		return buildCompat(config, module, annotations)
+	}
+	return buildArtifact(config, module, annotations)
+}
+
+func buildArtifact(config, module []byte, annotations map[string]string) (v1.Image, error) {
+	img := &artifact{config: config, layers: []v1.Layer{static.NewLayer(config, ConfigMediaType), static.NewLayer(module, ContentMediaType)}}
+	manifest := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: annotations}
 	// The title of a layer is the file name that `oras pull` gives it.
-	titles := []string{"runtime-config.json", "plugin.wasm"}
+	titles := []string{configName, moduleName}
 	for i, layer := range img.layers {
 		d, err := partial.Descriptor(layer)
 		if err != nil {
@@ -69,6 +93,7 @@ func Build(module []byte, f catalog.Filter) (v1.Image, error) {
 	// The config blob is the config layer: one upload for both.
 	manifest.Config = manifest.Layers[0]
 	manifest.Config.Annotations = nil
+	var err error
 	if img.manifest, err = json.Marshal(manifest); err != nil {
 		return nil, err
 	}
@@ -98,7 +123,7 @@ func (a *artifact) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
 
 // SameModule reports an error unless img carries exactly module, by the rules of Istio's agent.
 func SameModule(img v1.Image, module []byte) error {
-	got, err := Module(img)
+	got, _, err := Module(img)
 	if err != nil {
 		return err
 	}

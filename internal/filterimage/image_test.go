@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
@@ -27,7 +28,7 @@ func module(t *testing.T) []byte {
 }
 
 func TestBuild(t *testing.T) {
-	img, err := filterimage.Build(module(t), demo)
+	img, err := filterimage.Build(module(t), demo, filterimage.Artifact)
 	require.NoError(t, err)
 
 	raw, err := img.RawManifest()
@@ -36,28 +37,53 @@ func TestBuild(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, string(want), string(raw))
 
-	got, err := filterimage.Module(img)
+	got, form, err := filterimage.Module(img)
 	require.NoError(t, err)
 	require.Equal(t, module(t), got)
+	require.Equal(t, filterimage.Artifact, form)
 }
 
-// The digest depends on the module and the metadata: on each of them, and on nothing else.
-func TestDigest(t *testing.T) {
-	digest := func(m []byte, f catalog.Filter) string {
-		img, err := filterimage.Build(m, f)
-		require.NoError(t, err)
-		d, err := img.Digest()
-		require.NoError(t, err)
-		return d.String()
-	}
-	base := digest(module(t), demo)
-	require.Equal(t, base, digest(module(t), demo))
+func TestBuildCompat(t *testing.T) {
+	img, err := filterimage.Build(module(t), demo, filterimage.Compat)
+	require.NoError(t, err)
+	manifest, err := img.Manifest()
+	require.NoError(t, err)
+	require.Equal(t, types.OCIManifestSchema1, manifest.MediaType)
+	require.Equal(t, types.OCIConfigJSON, manifest.Config.MediaType)
+	require.Equal(t, "A demo.", manifest.Annotations["org.opencontainers.image.description"])
+	require.Len(t, manifest.Layers, 1)
+	require.Equal(t, types.OCILayer, manifest.Layers[0].MediaType)
+	layers, err := img.Layers()
+	require.NoError(t, err)
+	require.NoError(t, validate.Layer(layers[0]))
 
-	other := demo
-	other.Description = "Another."
-	require.NotEqual(t, base, digest(module(t), other))
-	custom := append(module(t), 0, 3, 1, 'x', 0) // a custom section: other bytes, same behaviour
-	require.NotEqual(t, base, digest(custom, demo))
+	got, form, err := filterimage.Module(img)
+	require.NoError(t, err)
+	require.Equal(t, module(t), got)
+	require.Equal(t, filterimage.Compat, form)
+}
+
+// The digest depends on the module, the metadata and the form: on each of them, and on nothing else. The two literals are what
+// every machine must compute.
+func TestDigest(t *testing.T) {
+	for form, want := range map[filterimage.Form]string{
+		filterimage.Artifact: "sha256:924ab2ea32aa35979325a38f131dd49505b0cba120454ed61dec20c729199427",
+		filterimage.Compat:   "sha256:578efd73a6ccec063464bb7e343125ea535ce63b12d26e52893a8ff9fcad5ed6",
+	} {
+		digest := func(m []byte, f catalog.Filter) string {
+			img, err := filterimage.Build(m, f, form)
+			require.NoError(t, err)
+			d, err := img.Digest()
+			require.NoError(t, err)
+			return d.String()
+		}
+		require.Equal(t, want, digest(module(t), demo))
+		other := demo
+		other.Description = "Another."
+		require.NotEqual(t, want, digest(module(t), other))
+		custom := append(module(t), 0, 3, 1, 'x', 0) // a custom section: other bytes, same behaviour
+		require.NotEqual(t, want, digest(custom, demo))
+	}
 }
 
 // Module takes what Istio's agent takes and refuses what it refuses.
@@ -91,7 +117,7 @@ func TestModule(t *testing.T) {
 		"no module":             {image(oci, config, static.NewLayer([]byte("#!/bin/sh\n"), filterimage.ContentMediaType)), "carries no wasm module"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := filterimage.Module(c.img)
+			got, _, err := filterimage.Module(c.img)
 			if c.want != "" {
 				require.ErrorContains(t, err, c.want)
 				return
@@ -115,7 +141,7 @@ func tarball(t *testing.T, name string, content []byte, mediaType types.MediaTyp
 }
 
 func TestSameModule(t *testing.T) {
-	img, err := filterimage.Build(module(t), demo)
+	img, err := filterimage.Build(module(t), demo, filterimage.Artifact)
 	require.NoError(t, err)
 	require.NoError(t, filterimage.SameModule(img, module(t)))
 	require.ErrorContains(t, filterimage.SameModule(img, module(t)[1:]), "carries another module")

@@ -13,40 +13,47 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// maxModuleBytes is what Istio's agent reads at most (ISTIO_WASM_MAX_BINARY_SIZE_BYTES, its default).
-const maxModuleBytes = 256 << 20
+// maxModuleBytes is what Istio's agent reads at most (ISTIO_WASM_MAX_BINARY_SIZE_BYTES, its default); maxLayerBytes bounds what
+// is unpacked on the way to the module, so that a gzip bomb ends.
+const (
+	maxModuleBytes = 256 << 20
+	maxLayerBytes  = maxModuleBytes + 1<<20
+)
 
 var wasmMagic = []byte("\x00asm")
 
-// Module takes the module out of an image as Istio's agent does (istio.io/istio/pkg/wasm/imagefetcher.go): a Docker or OCI
-// image whose last layer is a tar.gz with a file plugin.wasm, or an artifact of two layers one of which is the module.
-func Module(img v1.Image) ([]byte, error) {
+// Module takes the module out of an image as Istio's agent does (istio.io/istio/pkg/wasm/imagefetcher.go) and says in which form
+// it was: a Docker or OCI image whose last layer is a tar.gz with a file plugin.wasm, or an artifact of two layers one of which
+// is the module.
+func Module(img v1.Image) ([]byte, Form, error) {
 	manifest, err := img.Manifest()
 	if err != nil {
-		return nil, fmt.Errorf("reading manifest: %w", err)
+		return nil, "", fmt.Errorf("reading manifest: %w", err)
 	}
 	layers, err := img.Layers()
 	if err != nil {
-		return nil, fmt.Errorf("reading layers: %w", err)
+		return nil, "", fmt.Errorf("reading layers: %w", err)
 	}
-	var module []byte
+	wanted := types.OCILayer
 	if manifest.MediaType == types.DockerManifestSchema2 {
-		module, err = fromTar(layers, types.DockerLayer)
-	} else if module, err = fromTar(layers, types.OCILayer); err != nil {
+		wanted = types.DockerLayer
+	}
+	form := Compat
+	module, err := fromTar(layers, wanted)
+	if err != nil && wanted == types.OCILayer {
 		var artifactErr error
 		if module, artifactErr = fromArtifact(layers); artifactErr != nil {
-			err = fmt.Errorf("neither form of a Wasm image: as an image: %w; as an artifact: %w", err, artifactErr)
-		} else {
-			err = nil
+			return nil, "", fmt.Errorf("neither form of a Wasm image: as an image: %w; as an artifact: %w", err, artifactErr)
 		}
+		form, err = Artifact, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(module) < 8 || !bytes.HasPrefix(module, wasmMagic) {
-		return nil, errors.New("the image carries no wasm module: its bytes do not begin with \\0asm")
+		return nil, "", errors.New("the image carries no wasm module: its bytes do not begin with \\0asm")
 	}
-	return module, nil
+	return module, form, nil
 }
 
 func fromTar(layers []v1.Layer, want types.MediaType) ([]byte, error) {
@@ -66,16 +73,16 @@ func fromTar(layers []v1.Layer, want types.MediaType) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpacking layer: %w", err)
 	}
-	for entries := tar.NewReader(io.LimitReader(unzipped, maxModuleBytes)); ; {
+	for entries := tar.NewReader(io.LimitReader(unzipped, maxLayerBytes)); ; {
 		h, err := entries.Next()
 		if errors.Is(err, io.EOF) {
-			return nil, errors.New("no file plugin.wasm in the last layer")
+			return nil, errors.New("no file " + moduleName + " in the last layer")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("unpacking layer: %w", err)
 		}
-		if path.Base(h.Name) == "plugin.wasm" {
-			return io.ReadAll(entries)
+		if path.Base(h.Name) == moduleName {
+			return readModule(entries)
 		}
 	}
 }
@@ -93,11 +100,15 @@ func fromArtifact(layers []v1.Layer) ([]byte, error) {
 			return nil, fmt.Errorf("reading layer: %w", err)
 		}
 		defer r.Close()
-		module, err := io.ReadAll(io.LimitReader(r, maxModuleBytes+1))
-		if err == nil && len(module) > maxModuleBytes {
-			err = fmt.Errorf("module is over %d bytes", maxModuleBytes)
-		}
-		return module, err
+		return readModule(r)
 	}
 	return nil, fmt.Errorf("no layer of type %s", ContentMediaType)
+}
+
+func readModule(r io.Reader) ([]byte, error) {
+	module, err := io.ReadAll(io.LimitReader(r, maxModuleBytes+1))
+	if err == nil && len(module) > maxModuleBytes {
+		err = fmt.Errorf("module is over %d bytes", maxModuleBytes)
+	}
+	return module, err
 }

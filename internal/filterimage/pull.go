@@ -26,7 +26,7 @@ func Pull(ctx context.Context, ref Ref, options ...remote.Option) ([]byte, error
 	if err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", digest, err)
 	}
-	module, err := Module(img)
+	module, _, err := Module(img)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", digest, err)
 	}

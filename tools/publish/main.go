@@ -136,7 +136,7 @@ func newJob(o options, arg string) (job, error) {
 	if findings := wasmfile.Lint(m); len(findings) > 0 {
 		return j, cli.Finding("%s: %s", modulePath, strings.Join(findings, "; "))
 	}
-	j.image, err = filterimage.Build(j.module, j.filter)
+	j.image, err = filterimage.Build(j.module, j.filter, filterimage.Artifact)
 	return j, err
 }
 
