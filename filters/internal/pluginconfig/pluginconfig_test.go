@@ -13,6 +13,7 @@ type settings struct {
 	text    string
 	number  int
 	flag    bool
+	on      bool
 	timeout time.Duration
 	inner   string
 	headers [][2]string
@@ -24,6 +25,7 @@ func parse(data string) (settings, error) {
 		Optional("text", Text(&s.text, HeaderName)),
 		Optional("number", Int(&s.number, 1, 65535)),
 		Optional("flag", Bool(&s.flag)),
+		Optional("on", True(&s.on)),
 		Optional("timeout", Duration(&s.timeout, "100ms", "2h")),
 		Optional("object", Object(Required("inner", Text(&s.inner, HeaderValue)))),
 		Optional("headers", Map(&s.headers, HeaderName, HeaderValue)),
@@ -39,8 +41,8 @@ func TestParse(t *testing.T) {
 	}{
 		{"nothing", `{}`, settings{text: "default", timeout: time.Second}},
 		{
-			"everything", ` {"text":"X","number":65535,"flag":true,"timeout":"150ms","object":{"inner":"y"},"headers":{"B":"1","a":"2"}} `,
-			settings{"x", 65535, true, 150 * time.Millisecond, "y", [][2]string{{"b", "1"}, {"a", "2"}}},
+			"everything", ` {"text":"X","number":65535,"flag":true,"on":true,"timeout":"150ms","object":{"inner":"y"},"headers":{"B":"1","a":"2"}} `,
+			settings{"x", 65535, true, true, 150 * time.Millisecond, "y", [][2]string{{"b", "1"}, {"a", "2"}}},
 		},
 		{"flag off, longest timeout", `{"flag":false,"timeout":"120m"}`, settings{text: "default", timeout: 2 * time.Hour}},
 		{"no headers", `{"headers":{}}`, settings{text: "default", timeout: time.Second}},
@@ -65,7 +67,7 @@ func TestParseErrors(t *testing.T) {
 		{"not an object", `[]`, `want an object, got array`},
 		{"deep", deep, `want an object, got array`},
 		{"deep text", `{"text":` + deep + `}`, `/text: want a string, got array`},
-		{"deep unknown field", `{"x":` + deep + `}`, `/x: unknown field. known fields are "text", "number", "flag", "timeout", "object" and "headers"`},
+		{"deep unknown field", `{"x":` + deep + `}`, `/x: unknown field. known fields are "text", "number", "flag", "on", "timeout", "object" and "headers"`},
 		{"inner type", `{"object":{"inner":1}}`, `/object/inner: want a string, got number`},
 		{"inner unknown", `{"object":{"outer":1}}`, `/object/outer: unknown field. the only known field is "inner"`},
 		{"inner missing", `{"object":{}}`, `/object/inner: missing`},
@@ -77,6 +79,7 @@ func TestParseErrors(t *testing.T) {
 		{"number huge", `{"number":` + strings.Repeat("9", 400) + `}`, `/number: want a whole number from 1 to 65535`},
 		{"number with exponent", `{"number":1e3}`, `/number: want a whole number from 1 to 65535`},
 		{"flag as number", `{"flag":1}`, `/flag: want a boolean, got number`},
+		{"off where only on makes sense", `{"on":false}`, `/on: want true, or the field left out`},
 		{"duration as number", `{"timeout":2}`, `/timeout: want a string, got number`},
 		{"duration without unit", `{"timeout":"2"}`, `/timeout: ` + duration},
 		{"duration without number", `{"timeout":"s"}`, `/timeout: ` + duration},
@@ -89,7 +92,7 @@ func TestParseErrors(t *testing.T) {
 		{"map of numbers", `{"headers":{"a":1}}`, `/headers/a: want a string, got number`},
 		{"map with bad name", `{"headers":{"a b":"1"}}`, "/headers/a b: want a header name: letters, digits and !#$%&'*+-.^_`|~"},
 		{"map with names that fold", `{"headers":{"a":"1","A":"2"}}`, `/headers/A: duplicate name`},
-		{"pointer is escaped", `{"a/b~":1}`, `/a~1b~0: unknown field. known fields are "text", "number", "flag", "timeout", "object" and "headers"`},
+		{"pointer is escaped", `{"a/b~":1}`, `/a~1b~0: unknown field. known fields are "text", "number", "flag", "on", "timeout", "object" and "headers"`},
 		{"trailing bytes", `{}x`, `unexpected bytes after the configuration, from byte 2`},
 		{"cut", `{"flag":true`, `unexpected EOF, at byte 12`},
 	}

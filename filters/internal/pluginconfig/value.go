@@ -54,6 +54,21 @@ func Bool(to *bool) Read {
 	}
 }
 
+// True reads true, for a field that chooses among others by being there.
+func True(to *bool) Read {
+	return func(d *Decoder) error {
+		var b bool
+		if err := Bool(&b)(d); err != nil {
+			return err
+		}
+		if !b {
+			return d.refuse("want true, or the field left out")
+		}
+		*to = true
+		return nil
+	}
+}
+
 // Duration reads a duration such as "15s", from min to max, which are written the same way.
 func Duration(to *time.Duration, min, max string) Read {
 	return func(d *Decoder) error {

@@ -1,0 +1,333 @@
+package main
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A proxy has workers that share a store, one clock, and a token service.
+type proxy struct {
+	t       *testing.T
+	config  *config
+	now     instant
+	store   *casStore
+	workers []*fetcher
+	sent    []*callouts // of each worker
+	service func() (answer, error)
+	asked   []instant // when the service was called
+	texts   []string  // what was logged
+	why     []reason
+}
+
+type callouts struct{ waiting []func() }
+
+func newProxy(t *testing.T, workers int, configJSON string) *proxy {
+	t.Helper()
+	c, err := parseConfig([]byte(configJSON))
+	require.NoError(t, err)
+	p := &proxy{t: t, config: &c, now: 1_700_000_000_000, store: &casStore{cas: 1}}
+	p.service = p.issue(10 * time.Second)
+	for range workers {
+		p.addWorker(p.store)
+	}
+	return p
+}
+
+func (p *proxy) addWorker(s store) *fetcher {
+	sent := &callouts{}
+	random := rand.New(rand.NewPCG(1, uint64(len(p.workers))))
+	f := &fetcher{
+		config: p.config,
+		store:  s,
+		now:    func() instant { return p.now },
+		random: random.Uint32,
+		log:    p,
+		send: func(answered func(answer)) error {
+			require.Empty(p.t, sent.waiting, "two callouts in flight")
+			a, err := p.service()
+			if err != nil {
+				return err
+			}
+			sent.waiting = append(sent.waiting, func() { answered(a) })
+			return nil
+		},
+	}
+	p.workers, p.sent = append(p.workers, f), append(p.sent, sent)
+	return f
+}
+
+// issue returns a service whose tokens are numbered and live for some time from when they were asked for.
+func (p *proxy) issue(lifetime time.Duration) func() (answer, error) {
+	return func() (answer, error) {
+		body := `{"access_token":"token-` + strconv.Itoa(len(p.asked)) + `","expires_in":` + strconv.Itoa(int(lifetime.Seconds())) + `}`
+		return answer{headers("200"), []byte(body), len(body)}, nil
+	}
+}
+
+func down() (answer, error) { return answer{}, nil }
+
+// run lets time pass in steps of a tick. Answers arrive with the tick after the one that asked.
+func (p *proxy) run(d time.Duration, check func()) {
+	for end := p.now.add(d); p.now < end; p.now = p.now.add(tickPeriod * time.Millisecond) {
+		for _, sent := range p.sent {
+			waiting := sent.waiting
+			sent.waiting = nil
+			for _, answer := range waiting {
+				answer()
+			}
+		}
+		for _, f := range p.workers {
+			f.tick()
+		}
+		if check != nil {
+			check()
+		}
+	}
+}
+
+func (p *proxy) fetching()                   { p.asked = append(p.asked, p.now) }
+func (p *proxy) fetched(s string, _ instant) { p.texts = append(p.texts, s) }
+func (p *proxy) failed(why reason, s string) {
+	p.texts, p.why = append(p.texts, s), append(p.why, why)
+}
+
+// gaps are the times between the calls of the service.
+func (p *proxy) gaps() []time.Duration {
+	var gaps []time.Duration
+	for i := 1; i < len(p.asked); i++ {
+		gaps = append(gaps, p.asked[i].sub(p.asked[i-1]))
+	}
+	return gaps
+}
+
+// casStore implements store as Envoy's shared data does.
+type casStore struct {
+	value []byte
+	cas   uint32
+}
+
+func (s *casStore) load() ([]byte, uint32, error) { return s.value, s.cas, nil }
+
+func (s *casStore) swap(value []byte, cas uint32) error {
+	if cas != s.cas {
+		return errors.New("cas mismatch")
+	}
+	s.value, s.cas = value, s.cas+1
+	return nil
+}
+
+const bodyConfig = `{"upstream":{"host":"token.internal","port":80},"request":{"path":"/token"},"token":{"json":"/access_token"},"lifetime":{"json":"/expires_in"}}`
+
+func TestOneFetchForAllWorkers(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 8, bodyConfig)
+	p.run(500*time.Millisecond, nil)
+	require.Len(t, p.asked, 1)
+	for _, f := range p.workers {
+		got, ok := f.token()
+		require.True(t, ok)
+		require.Equal(t, "token-1", got)
+	}
+
+	// From here on everyone always has a valid token, and it is fetched at 72 to 88 % of the ten seconds.
+	p.run(100*time.Second, func() {
+		for _, f := range p.workers {
+			_, ok := f.token()
+			require.True(t, ok)
+		}
+	})
+	for _, gap := range p.gaps() {
+		require.GreaterOrEqual(t, gap, 7200*time.Millisecond)
+		require.LessOrEqual(t, gap, 8800*time.Millisecond+tickPeriod*time.Millisecond)
+	}
+	require.InDelta(t, 12, len(p.asked), 2)
+	require.Empty(t, p.why)
+	require.Contains(t, p.texts[0], "got a token of 7 bytes, valid for 9750 ms, next fetch in ")
+}
+
+func TestWithoutSharingEachWorkerFetches(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 0, bodyConfig)
+	for range 4 {
+		p.addWorker(&localStore{})
+	}
+	p.run(time.Second, nil)
+	require.Len(t, p.asked, 4)
+}
+
+func TestFixedInterval(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, `{"upstream":{"host":"token.internal","port":80},"request":{"path":"/auth"},"token":{"json":"/access_token"},"lifetime":{"fixed":"1h"},"refresh":"15s"}`)
+	p.run(time.Minute, nil)
+	require.Equal(t, []time.Duration{15 * time.Second, 15 * time.Second, 15 * time.Second}, p.gaps())
+}
+
+func TestOldTokenUntilItExpires(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.run(time.Second, nil)
+	p.service = down
+	p.run(30*time.Second, func() {
+		for _, f := range p.workers {
+			got, ok := f.token()
+			require.Equal(t, p.now < p.asked[0].add(10*time.Second), ok, "%s after it was asked for", p.now.sub(p.asked[0]))
+			require.Equal(t, "token-1", got)
+		}
+	})
+	require.NotEmpty(t, p.why)
+
+	p.service = p.issue(time.Minute)
+	p.run(maxRetry, nil)
+	_, ok := p.workers[0].token()
+	require.True(t, ok, "back after the service is")
+}
+
+func TestBackOff(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 3, bodyConfig)
+	p.service = down
+	p.run(10*time.Minute, nil)
+	gaps := p.gaps()
+	for i, gap := range gaps {
+		longest := min(minInterval<<min(i+1, 5), maxRetry)
+		// An answer takes a tick, and the retry waits for one.
+		require.GreaterOrEqual(t, gap, longest/2)
+		require.LessOrEqual(t, gap, longest+2*tickPeriod*time.Millisecond)
+	}
+	require.Len(t, p.why, len(p.asked))
+	require.Equal(t, noAnswer, p.why[0])
+	require.NotEqual(t, gaps[6], gaps[7], "jitter")
+
+	p.service = p.issue(10 * time.Second)
+	p.run(maxRetry, nil)
+	p.service = down
+	p.run(10*time.Second, nil)
+	require.LessOrEqual(t, p.gaps()[len(p.gaps())-1], 4*time.Second+2*tickPeriod*time.Millisecond, "a success starts the back-off anew")
+}
+
+func TestHostRefusesCallout(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.service = func() (answer, error) { return answer{}, errors.New("bad argument") }
+	p.run(3*time.Second, nil)
+	require.Equal(t, []reason{notSent, notSent}, p.why)
+	require.Contains(t, p.texts[0], "fetching token: calling cluster outbound|80||token.internal: bad argument, next fetch in ")
+}
+
+func TestShortLifetimeIsNotFetchedMoreThanOnceASecond(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.service = p.issue(time.Second)
+	p.run(20*time.Second, nil)
+	for _, gap := range p.gaps() {
+		require.GreaterOrEqual(t, gap, minInterval)
+	}
+	require.Len(t, p.asked, 20)
+}
+
+func TestDeadWorkerLosesTheLease(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.workers[0].tick()
+	require.Len(t, p.asked, 1)
+	// Its VM traps: it neither ticks nor answers again.
+	dead := p.sent[0].waiting[0]
+	p.workers, p.sent = p.workers[1:], p.sent[1:]
+
+	p.run(p.config.request.timeout+leaseSlack, nil)
+	require.Len(t, p.asked, 1, "the lease holds")
+	p.run(time.Second, nil)
+	require.Len(t, p.asked, 2, "another worker takes over")
+
+	before := slices.Clone(p.store.value)
+	dead()
+	require.Equal(t, before, p.store.value, "what comes late is dropped")
+}
+
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.run(time.Second, nil)
+	p.now = p.now.add(-time.Hour)
+	for _, f := range p.workers {
+		_, ok := f.token()
+		require.False(t, ok, "its expiry means nothing now")
+	}
+	p.run(500*time.Millisecond, nil)
+	require.Len(t, p.asked, 2)
+	_, ok := p.workers[1].token()
+	require.True(t, ok)
+}
+
+func TestClockSetForward(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.run(time.Second, nil)
+	p.service = down
+	p.now = p.now.add(time.Hour)
+	_, ok := p.workers[0].token()
+	require.False(t, ok)
+}
+
+func TestLostRaces(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 1, bodyConfig)
+	f := p.workers[0]
+
+	racing := &racingStore{casStore: p.store, losses: 1}
+	f.store = racing
+	f.tick()
+	require.Empty(t, p.asked, "no lease, no fetch")
+
+	f.tick()
+	require.Len(t, p.asked, 1)
+	racing.losses = 2
+	p.sent[0].waiting[0]()
+	_, ok := f.token()
+	require.True(t, ok, "the third attempt to write the token down")
+}
+
+// racingStore loses some swaps to another worker that writes the same record.
+type racingStore struct {
+	*casStore
+	losses int
+}
+
+func (s *racingStore) swap(value []byte, cas uint32) error {
+	if s.losses > 0 {
+		s.losses--
+		s.cas++
+	}
+	return s.casStore.swap(value, cas)
+}
+
+func TestBrokenStore(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 1, bodyConfig)
+	f := p.workers[0]
+	f.store = brokenStore{}
+	f.tick()
+	_, ok := f.token()
+	require.False(t, ok)
+	require.Empty(t, p.asked)
+}
+
+type brokenStore struct{}
+
+func (brokenStore) load() ([]byte, uint32, error) { return nil, 0, errors.New("internal failure") }
+func (brokenStore) swap([]byte, uint32) error     { return errors.New("internal failure") }
+
+func TestForeignBytesInTheStore(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.store.value = []byte("what another filter wrote")
+	p.run(time.Second, nil)
+	_, ok := p.workers[1].token()
+	require.True(t, ok)
+}
