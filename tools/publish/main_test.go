@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/registry"
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
@@ -33,20 +33,24 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LINT", modules)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": login},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": dockerLogin},
 	})
 }
 
-// startRegistry: registry VAR [refuse METHOD PATH STATUS | password] starts a registry, on loopback, and sets $VAR to its host.
-// It answers STATUS to requests of that method whose path contains PATH; with password it wants user:secret.
+// startRegistry: registry VAR [refuse METHOD PATH STATUS | password | hang] starts a registry, on loopback, and sets $VAR to its host.
+// It answers STATUS to requests of that method whose path contains PATH; with password it wants user:secret, with hang it never answers.
 func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
-	real := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	real := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(args) == 2 && args[1] == "hang" {
+			<-r.Context().Done()
+			return
+		}
 		if len(args) == 5 && r.Method == args[2] && strings.Contains(r.URL.Path, args[3]) {
 			http.Error(w, `{"errors":[{"code":"DENIED","message":"refused by the test"}]}`, statusOf[args[4]])
 			return
 		}
-		if _, secret, _ := r.BasicAuth(); len(args) == 2 && secret != "secret" {
+		if _, secret, _ := r.BasicAuth(); len(args) == 2 && args[1] == "password" && secret != "secret" {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
 			return
@@ -58,7 +62,7 @@ func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strings.TrimPrefix(s.URL, "http://"))
 }
 
-var statusOf = map[string]int{"400": http.StatusBadRequest, "403": http.StatusForbidden, "507": http.StatusInsufficientStorage}
+var statusOf = map[string]int{"400": http.StatusBadRequest, "403": http.StatusForbidden, "415": http.StatusUnsupportedMediaType, "507": http.StatusInsufficientStorage}
 
 // tags: tags HOST REPO prints the tags of a repository, one a line; nothing when there is none.
 func tags(ts *testscript.TestScript, _ bool, args []string) {
@@ -73,8 +77,8 @@ func tags(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// login: login HOST USER PASSWORD does what `docker login` leaves behind.
-func login(ts *testscript.TestScript, _ bool, args []string) {
+// dockerLogin: login HOST USER PASSWORD does what `docker login` leaves behind.
+func dockerLogin(ts *testscript.TestScript, _ bool, args []string) {
 	auth := base64.StdEncoding.EncodeToString([]byte(args[1] + ":" + args[2]))
 	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, args[0], auth)
 	ts.Check(os.WriteFile(ts.MkAbs("config.json"), []byte(config), 0o600))

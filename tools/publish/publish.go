@@ -2,70 +2,112 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"regexp"
 
-	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 )
 
-// publisher pushes images; all of them share its connections and logins.
+// parallel bounds the uploads under way at once.
+const parallel = 8
+
+// publisher pushes the jobs of one command to one registry.
 type publisher struct {
-	ctx     context.Context
-	options []remote.Option
+	base     http.RoundTripper
+	force    bool
+	progress progress
 }
 
-func newPublisher(ctx context.Context, t http.RoundTripper) *publisher {
-	return &publisher{ctx, []remote.Option{
-		remote.WithContext(ctx),
-		remote.WithTransport(t),
-		remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithUserAgent("wasmfleet-publish"),
-	}}
-}
-
-// push writes the blobs, then the manifest under its tag, fetches the image back by digest and checks what Istio's agent
-// would take from it. Until the manifest is written the tag stays as it was.
-func (p *publisher) push(j job) error {
-	if err := remote.Push(j.tag, j.image, p.options...); err != nil {
-		return fmt.Errorf("pushing %s: %w", j.tag, p.explain(j, err))
+// publish pushes every job, filters side by side.
+func (p publisher) publish(ctx context.Context, jobs []job) error {
+	repos := make([]name.Repository, len(jobs))
+	for i, j := range jobs {
+		repos[i] = j.tag.Repository
 	}
-	ref, err := j.ref()
+	host := repos[0].RegistryStr()
+	r, err := login(ctx, repos, transport.PushScope, p.base)
+	if err != nil {
+		return fmt.Errorf("logging in to %s: %w", host, explain(host, err))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, j := range jobs {
+		group.Go(func() error {
+			if err := p.push(ctx, r, j); err != nil {
+				return fmt.Errorf("pushing %s: %w", j.tag, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// release is a version that never moves once it is published.
+var release = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+$`)
+
+// push writes the blobs side by side, then the manifest under its tag, then fetches the image back by digest and checks what
+// Istio's agent would take from it. Until the manifest is written the tag stays as it was. An image that is there already
+// costs one request.
+func (p publisher) push(ctx context.Context, r *registry, j job) error {
+	host := j.tag.RegistryStr()
+	digest, err := j.image.Digest()
 	if err != nil {
 		return err
 	}
-	img, err := remote.Image(j.tag.Digest(ref.Digest), p.options...)
-	if err == nil {
-		err = filterimage.SameModule(img, j.module)
+	switch current, err := r.current(ctx, j.tag); {
+	case err != nil:
+		return explain(host, err)
+	case current == digest.String():
+		p.progress.unchanged(j)
+		return nil
+	case current != "" && release.MatchString(j.tag.TagStr()) && !p.force:
+		return cli.Finding("the tag exists with another digest, %s. a release is not overwritten: choose another version, or use --force", current)
 	}
+	blobs, err := blobsOf(j.image)
 	if err != nil {
-		return fmt.Errorf("checking %s after the push: %w", ref, p.explain(j, err))
+		return err
 	}
+	uploads, uploading := errgroup.WithContext(ctx)
+	for h, blob := range blobs {
+		uploads.Go(func() error {
+			defer p.progress.blob(j, len(blob))()
+			return r.upload(uploading, j.tag.Repository, h, blob)
+		})
+	}
+	if err := uploads.Wait(); err != nil {
+		return explain(host, err)
+	}
+	manifest, err := j.image.RawManifest()
+	if err != nil {
+		return err
+	}
+	mediaType, err := j.image.MediaType()
+	if err != nil {
+		return err
+	}
+	if err := r.tag(ctx, j.tag, manifest, mediaType); err != nil {
+		return explain(host, err)
+	}
+	if err := r.verify(ctx, j, digest); err != nil {
+		return fmt.Errorf("checking it after the push: %w", explain(host, err))
+	}
+	p.progress.pushed(j)
 	return nil
 }
 
-// explain adds what the user can do.
-func (p *publisher) explain(j job, err error) error {
-	host := j.tag.RegistryStr()
-	var answer *transport.Error
-	var dns *net.DNSError
-	var unknownCA x509.UnknownAuthorityError
-	var dial *net.OpError
-	switch {
-	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		return fmt.Errorf("%s refuses the credentials (%d). run \"docker login %s\"; they are read from ~/.docker/config.json or $DOCKER_CONFIG", host, answer.StatusCode, host)
-	case errors.As(err, &unknownCA):
-		return fmt.Errorf("%w. give the registry's root certificate with --ca-file", err)
-	case errors.As(err, &dns):
-		return fmt.Errorf("%w. check the host in --repo", err)
-	case errors.As(err, &dial):
-		return fmt.Errorf("%w. is the registry up? --repo says %s", err, host)
+// verify fetches the image by digest, as Istio's agent would, and compares the module.
+func (r *registry) verify(ctx context.Context, j job, digest v1.Hash) error {
+	img, err := remote.Image(j.tag.Digest(digest.String()), r.options(ctx)...)
+	if err != nil {
+		return err
 	}
-	return err
+	return filterimage.SameModule(img, j.module)
 }
