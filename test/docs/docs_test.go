@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/test/clone"
 )
 
 const root = "../.."
@@ -45,7 +47,12 @@ func TestYAML(t *testing.T) {
 
 // The recipes run one after the other in a copy of the tree, with a registry on loopback.
 func TestRecipes(t *testing.T) {
-	dir := copyOfTheTree(t)
+	dir := clone.Tree(t, root)
+	kustomize, err := filepath.Glob(filepath.Join(dir, ".tools", "kustomize-v*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, kustomize, `no kustomize in .tools. run the tests with "make test"`)
+	path := t.TempDir()
+	require.NoError(t, os.Symlink(kustomize[0], filepath.Join(path, "kustomize")))
 	reg := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer reg.Close()
 	script := "set -eux\n" + strings.Join(blocks(t, "sh"), "\n") + `
@@ -56,28 +63,8 @@ grep -q 'value: hello from dev' manifests/rendered/dev/*_wasmplugin_addheader.ya
 `
 	cmd := exec.Command("bash", "-c", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "REPO="+strings.TrimPrefix(reg.URL, "http://")+"/docs", "PATH="+filepath.Join(dir, "path")+":"+os.Getenv("PATH"),
+	cmd.Env = append(os.Environ(), "REPO="+strings.TrimPrefix(reg.URL, "http://")+"/docs", "PATH="+path+":"+os.Getenv("PATH"),
 		"GIT_AUTHOR_NAME=docs", "GIT_AUTHOR_EMAIL=docs@localhost", "GIT_COMMITTER_NAME=docs", "GIT_COMMITTER_EMAIL=docs@localhost")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
-}
-
-// copyOfTheTree holds the files that git knows or would add, what is built, the tools, and `kustomize` in path/.
-func copyOfTheTree(t *testing.T) string {
-	dir := t.TempDir()
-	cmd := exec.Command("bash", "-c", `set -eu -o pipefail
-git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -cf - 2>/dev/null | tar -xf - -C "$DIR"
-cp -Rp build bin "$DIR/"
-ln -s "$PWD/.tools" "$DIR/.tools"
-mkdir "$DIR/path"
-ln -s "$PWD"/.tools/kustomize-v* "$DIR/path/kustomize"
-cd "$DIR"
-git init -q .
-git add -A
-git -c user.name=docs -c user.email=docs@localhost commit -qm docs`)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "DIR="+dir)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
-	return dir
 }

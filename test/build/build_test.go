@@ -1,0 +1,89 @@
+// Package build proves that a module's bytes, and so its digest, are a function of the sources.
+package build
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/environment"
+	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/test/clone"
+)
+
+const root = "../.."
+
+func filters(t *testing.T) []catalog.Filter {
+	all, err := catalog.Load(filepath.Join(root, "filters"))
+	require.NoError(t, err)
+	require.NotEmpty(t, all)
+	return all
+}
+
+func module(t *testing.T, root, filter string) []byte {
+	m, err := os.ReadFile(filepath.Join(root, "build", filter+".wasm"))
+	require.NoError(t, err, `run the tests with "make test"`)
+	return m
+}
+
+// A clone in another folder builds the same bytes.
+func TestSameBytesElsewhere(t *testing.T) {
+	dir := clone.Tree(t, root)
+	cmd := exec.Command("make", "build")
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, f := range filters(t) {
+		require.Equal(t, module(t, root, f.Name), module(t, dir, f.Name), f.Name)
+	}
+}
+
+// toolchain is what the committed pins were built with, as `make tools` prints it. Another Go, LLVM, libc or binaryen may
+// compile to other bytes.
+const toolchain = `tinygo     tinygo version 0.41.1 linux/amd64 (using go version go1.26.8 and LLVM version 19.1.7)
+wasm-opt   108
+wasi-libc  b4d69bce4aba85f9e1014c57a583b1ea642d15fb95eb0a0b1314e0fd5880a767
+`
+
+// unpublished is the registry path of pins that nobody has pushed yet. A fork's pins name its own registry and lag behind the
+// sources until the next publish and promotion.
+const unpublished = "ghcr.io/wasmfleet/"
+
+// Pins that nobody has pushed are the digests of what this tree builds, so that a clone runs every environment without a registry.
+func TestPinsAreWhatThisTreeBuilds(t *testing.T) {
+	cmd := exec.Command("make", "-s", "tools")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var here strings.Builder
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "envoy ") {
+			here.WriteString(line)
+		}
+	}
+	envs, err := environment.All(filepath.Join(root, "manifests"))
+	require.NoError(t, err)
+	for _, env := range envs {
+		pins, err := env.Pins()
+		require.NoError(t, err)
+		for _, f := range filters(t) {
+			if !strings.HasPrefix(pins[f.Name].Repo, unpublished) {
+				continue
+			}
+			img, err := filterimage.Build(module(t, root, f.Name), f, filterimage.Artifact)
+			require.NoError(t, err)
+			digest, err := img.Digest()
+			require.NoError(t, err)
+			if here.String() != toolchain && pins[f.Name].Digest != digest.String() {
+				t.Logf("%s pins %s, this tree builds %s; the toolchain is another one:\n%s", env.Name, pins[f.Name], digest, &here)
+				continue
+			}
+			require.Equal(t, digest.String(), pins[f.Name].Digest, `%s pins another %s. run "make pins"`, env.Name, f.Name)
+		}
+	}
+}
