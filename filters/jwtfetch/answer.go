@@ -70,7 +70,8 @@ func (c *config) readAnswer(a answer, asked, now instant) (token, *failure) {
 	if t.expiry, f = c.readExpiry(value, fromBody[1], asked); f != nil {
 		return token{}, f
 	}
-	if t.expiry = min(t.expiry, asked.add(maxLifetime)); t.expiry <= now {
+	lifetime := min(t.expiry, asked.add(maxLifetime)).sub(asked)
+	if t.expiry = asked.add(lifetime - min(lifetime/10, maxTransit)); t.expiry <= now {
 		return token{}, &failure{noLifetime, "the token has expired"}
 	}
 	return t, nil

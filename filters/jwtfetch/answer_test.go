@@ -38,7 +38,7 @@ func withBody(body string) answer { return answer{headers("200"), []byte(body), 
 
 func TestReadAnswer(t *testing.T) {
 	t.Parallel()
-	const in300s = asked + 300_000
+	const in300s = asked + 300_000 - 1000
 	long := jwt(`{"exp":1700000300,"pad":"` + strings.Repeat("x", 6000) + `"}`)
 	tests := []struct {
 		name            string
@@ -64,8 +64,9 @@ func TestReadAnswer(t *testing.T) {
 		{"body", inBody, byBody, withBody(`{"access_token":"abc","token_type":"Bearer","expires_in":300}`), token{"abc", asked, in300s}},
 		{"lifetime as a string", inBody, byBody, withBody(`{"access_token":"abc","expires_in":"300"}`), token{"abc", asked, in300s}},
 		{"lifetime with a fraction", inBody, byBody, withBody(`{"access_token":"abc","expires_in":300.25}`), token{"abc", asked, in300s}},
-		{"huge lifetime", inBody, byBody, withBody(`{"access_token":"abc","expires_in":99999999999999999999}`), token{"abc", asked, asked.add(maxLifetime)}},
-		{"huge exp", inBody, byJWT, withBody(`{"access_token":"` + jwt(`{"exp":99999999999999999999}`) + `"}`), token{jwt(`{"exp":99999999999999999999}`), asked, asked.add(maxLifetime)}},
+		{"lifetime of two seconds", inBody, byBody, withBody(`{"access_token":"abc","expires_in":2}`), token{"abc", asked, asked + 1800}},
+		{"huge lifetime", inBody, byBody, withBody(`{"access_token":"abc","expires_in":99999999999999999999}`), token{"abc", asked, asked.add(maxLifetime - maxTransit)}},
+		{"huge exp", inBody, byJWT, withBody(`{"access_token":"` + jwt(`{"exp":99999999999999999999}`) + `"}`), token{jwt(`{"exp":99999999999999999999}`), asked, asked.add(maxLifetime - maxTransit)}},
 		{"pointer into arrays", `{"json":"/a~1b/1/c"}`, fixed, withBody(`{"a/b":[{"c":"no"},{"c":"abc"}],"c":"no"}`), token{"abc", asked, in300s}},
 		{"escapes", inBody, fixed, withBody(`{"access\u005ftoken":"\u0061bc"}`), token{"abc", asked, in300s}},
 		{"name that looks like the value", `{"json":"/a"}`, fixed, withBody(`{"b":"a","a":"abc"}`), token{"abc", asked, in300s}},

@@ -87,7 +87,7 @@ func TestTokenReachesTheUpstream(t *testing.T) {
 		requireMetrics(t, host, map[string]uint64{"fetches.total": 1, "denied.total": 1})
 		expiry, err := host.GetGaugeMetric("jwtfetch.token.expiry.timestamp.seconds")
 		require.NoError(t, err)
-		require.EqualValues(t, clock.Add(maxLifetime).Unix(), expiry)
+		require.EqualValues(t, clock.Add(maxLifetime-maxTransit).Unix(), expiry)
 		requireNoToken(t, host)
 	})
 }
@@ -201,7 +201,7 @@ func TestTimePasses(t *testing.T) {
 	answer := headers("200", [2]string{"authorization", "first"})
 	host.CallOnHttpCallResponse(callout.CalloutID, answer, nil, nil)
 
-	now = now.Add(7 * time.Second)
+	now = now.Add(6 * time.Second)
 	host.Tick()
 	require.Len(t, host.GetCalloutAttributesFromContext(proxytest.PluginContextID), 1, "not due before 72 % of its lifetime")
 

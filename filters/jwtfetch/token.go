@@ -14,6 +14,9 @@ const (
 	maxToken = 8 << 10
 	// maxLifetime bounds what a token service may promise, so that no sum of times overflows and a mistaken expiry heals.
 	maxLifetime = 30 * 24 * time.Hour
+	// maxTransit is how long before its end of life a token is no longer sent, or a tenth of its lifetime when that is less: it
+	// must still be valid where it arrives.
+	maxTransit = time.Second
 	// maxSeconds is the largest number of seconds that is told apart, some 30,000 years.
 	maxSeconds = 1 << 40
 	// minInterval is the shortest time between two fetches, also for a token that is valid for less.
@@ -31,7 +34,7 @@ func (t instant) add(d time.Duration) instant { return t + instant(d.Millisecond
 
 func (t instant) sub(u instant) time.Duration { return time.Duration(t-u) * time.Millisecond }
 
-// A token is valid from the moment it was asked for until its expiry.
+// A token is sent from the moment it was asked for until its expiry, which is a little before the service's.
 type token struct {
 	value         string
 	since, expiry instant
