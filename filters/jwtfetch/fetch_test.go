@@ -250,6 +250,15 @@ func TestDeadWorkerLosesTheLease(t *testing.T) {
 	require.Equal(t, before, p.store.value, "what comes late is dropped")
 }
 
+func TestOneCalloutInFlight(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 1, bodyConfig)
+	p.workers[0].tick()
+	p.now = p.now.add(time.Hour)
+	p.workers[0].tick()
+	require.Len(t, p.asked, 1, "the lease ran out, but the answer is still to come")
+}
+
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, 2, bodyConfig)
