@@ -82,7 +82,7 @@ func Plugins(files map[string][]byte) ([]*Plugin, error) {
 			plugins = append(plugins, p)
 		}
 	}
-	Sort(plugins)
+	slices.SortFunc(plugins, Compare)
 	return plugins, nil
 }
 

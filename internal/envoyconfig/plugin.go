@@ -32,16 +32,14 @@ func (p *Plugin) priority() int32 {
 	return p.Spec.Priority.Value
 }
 
-// Sort puts plugins into the order of istiod's filter chain: by phase, in a phase by priority, the highest first. Istiod breaks
-// a tie by age and then by name and namespace; files have no age, so name and namespace decide. It also runs a workload's own
+// Compare orders plugins as istiod's filter chain does: by phase, in a phase by priority, the highest first. Istiod breaks a tie
+// by age and then by name and namespace; files have no age, so name and namespace decide. It also runs a workload's own
 // namespace before the root namespace, which only matters for a tie between the two.
-func Sort(plugins []*Plugin) {
-	slices.SortFunc(plugins, func(a, b *Plugin) int {
-		return cmp.Or(
-			cmp.Compare(slices.Index(catalog.Phases, a.PhaseName()), slices.Index(catalog.Phases, b.PhaseName())),
-			cmp.Compare(b.priority(), a.priority()),
-			cmp.Compare(a.Name, b.Name),
-			cmp.Compare(a.Namespace, b.Namespace),
-		)
-	})
+func Compare(a, b *Plugin) int {
+	return cmp.Or(
+		cmp.Compare(slices.Index(catalog.Phases, a.PhaseName()), slices.Index(catalog.Phases, b.PhaseName())),
+		cmp.Compare(b.priority(), a.priority()),
+		cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.Namespace, b.Namespace),
+	)
 }

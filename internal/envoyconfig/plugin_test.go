@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSort(t *testing.T) {
+func TestPluginsAreInChainOrder(t *testing.T) {
 	want := []string{
 		"authn-high", "authn-low",
 		"authz",

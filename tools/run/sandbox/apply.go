@@ -25,63 +25,58 @@ type Refused struct {
 func (r *Refused) Error() string { return fmt.Sprintf("%s: refused: %s", r.ID, r.Reason) }
 
 // Apply makes the filters, in this order, the chain, and returns when requests meet it. Filters that are refused stay as they
-// were, or out of the chain if they were not in it, and are reported, joined, as *Refused; the others are applied. When filters
-// come, go or change places, connections that are open already get one more answer from the old chain and are then closed.
+// were, or out of the chain if they were not in it, and are returned; the others are applied. When filters come, go or change
+// places, connections that are open already get one more answer from the old chain and are then closed.
 //
 // The order of the steps keeps every request served: clusters before the filters that call them, a module before the
 // configuration that names it, a filter's configuration before the listener that wants it.
-func (p *Proxy) Apply(ctx context.Context, filters []Filter, upstreams map[string]netip.AddrPort) error {
+func (p *Proxy) Apply(ctx context.Context, filters []Filter, upstreams map[string]netip.AddrPort) (refused []*Refused, err error) {
 	if err := p.applyUpstreams(ctx, upstreams); err != nil {
-		return err
+		return nil, err
 	}
-	var refused []error
 	var chain []string
-	added := map[string]discovery{} // and their counters before: those of a filter that was here already go on
+	added := map[string]discovery{} // with the counters so far: a filter may have been here before
 	for _, f := range filters {
-		id := f.Plugin.ID()
 		resource, err := p.dir.extension(f)
 		if err != nil {
-			return err
+			return refused, err
 		}
-		switch running := slices.Contains(p.chain, id); {
-		case running && proto.Equal(resource, p.serving[id]):
-		case running:
-			var r *Refused
-			if err := p.replace(ctx, resource); errors.As(err, &r) {
-				refused = append(refused, r)
-			} else if err != nil {
-				return err
-			}
-		default:
-			if added[id], err = p.discovery(ctx, id); err != nil {
-				return err
-			}
-			if err := p.dir.writeFilter(resource); err != nil {
-				return err
+		id := resource.Name
+		chain = append(chain, id)
+		var r *Refused
+		switch {
+		case !slices.Contains(p.chain, id):
+			if added[id], err = p.discovery(ctx, id); err == nil {
+				err = p.dir.writeFilter(resource)
 			}
 			p.serving[id] = resource
+		case !proto.Equal(resource, p.serving[id]):
+			r, err = p.replace(ctx, resource)
 		}
-		chain = append(chain, id)
+		if err != nil {
+			return refused, err
+		}
+		if r != nil {
+			refused = append(refused, r)
+		}
 	}
 	mark := p.process.mark()
 	if err := p.applyChain(ctx, chain); err != nil {
-		return err
+		return refused, err
 	}
-	for id, before := range added {
-		now, err := p.discovery(ctx, id)
-		if err != nil {
-			return err
+	var accepted []string
+	for _, id := range chain {
+		if before, ok := added[id]; ok {
+			if now, err := p.discovery(ctx, id); err != nil {
+				return refused, err
+			} else if now.failed > before.failed {
+				refused = append(refused, &Refused{id, p.reason(mark)})
+				continue
+			}
 		}
-		if now.failed == before.failed {
-			continue
-		}
-		refused = append(refused, &Refused{id, p.reason(mark)})
-		chain = slices.DeleteFunc(chain, func(other string) bool { return other == id })
+		accepted = append(accepted, id)
 	}
-	if err := p.applyChain(ctx, chain); err != nil {
-		return err
-	}
-	return errors.Join(refused...)
+	return refused, p.applyChain(ctx, accepted)
 }
 
 // applyUpstreams only ever adds clusters: a filter that is on its way out may still call the old ones.
@@ -144,27 +139,25 @@ type refusal struct {
 }
 
 // replace gives a filter in service a new configuration.
-func (p *Proxy) replace(ctx context.Context, resource *corev3.TypedExtensionConfig) error {
+func (p *Proxy) replace(ctx context.Context, resource *corev3.TypedExtensionConfig) (*Refused, error) {
 	if last, ok := p.refused[resource.Name]; ok && proto.Equal(last.resource, resource) {
-		return last.err // Envoy remembers a refusal as well, but not the filter's words
+		return last.err, nil // Envoy remembers a refusal as well, but not the filter's words
 	}
 	mark := p.process.mark()
 	ok, err := p.try(ctx, resource)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ok {
 		p.serving[resource.Name] = resource
-		return nil
+		return nil, nil
 	}
 	refused := &Refused{resource.Name, p.reason(mark)}
 	p.refused[resource.Name] = refusal{resource, refused}
 	// Envoy never tries a resource again that it has just refused, and would call it a success. So the file goes back to what
 	// is in service.
-	if _, err := p.try(ctx, p.serving[resource.Name]); err != nil {
-		return err
-	}
-	return refused
+	_, err = p.try(ctx, p.serving[resource.Name])
+	return refused, err
 }
 
 // try reports whether Envoy took the resource.

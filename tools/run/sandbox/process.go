@@ -57,7 +57,7 @@ func startProcess(path string, args []string, log func(envoyconfig.LogEntry)) (*
 				break
 			}
 		}
-		p.cmd.Wait() // how it ended is in ProcessState
+		_ = p.cmd.Wait() // how it ended is in ProcessState
 	}()
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("starting %s: %w", path, err)

@@ -68,7 +68,7 @@ func Start(ctx context.Context, c Config) (*Proxy, error) {
 	if !c.Listen.IsValid() {
 		c.Listen = netip.MustParseAddrPort("127.0.0.1:0")
 	}
-	if err := checkFree(c.Listen); err != nil {
+	if err := CheckFree(c.Listen); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "wasmfleet-sandbox-")
@@ -90,8 +90,8 @@ func Start(ctx context.Context, c Config) (*Proxy, error) {
 	return p, nil
 }
 
-// checkFree gives a clear error early. Envoy itself would start without the listener.
-func checkFree(address netip.AddrPort) error {
+// CheckFree reports whether somebody listens on the address. Envoy would start all the same, without its listener.
+func CheckFree(address netip.AddrPort) error {
 	l, err := net.Listen("tcp", address.String())
 	if err != nil {
 		return err

@@ -22,21 +22,23 @@ func Serve(h http.Handler) (addr netip.AddrPort, stop func(), err error) {
 		return netip.AddrPort{}, nil, err
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(l)
-	return l.Addr().(*net.TCPAddr).AddrPort(), func() { server.Close() }, nil
+	go func() { _ = server.Serve(l) }() // ends when it is closed
+	return l.Addr().(*net.TCPAddr).AddrPort(), func() { _ = server.Close() }, nil
 }
 
 // Request is a request as it reached the backend.
 type Request struct {
-	Method  string              `json:"method"`
-	Path    string              `json:"path"`
-	Headers map[string][]string `json:"headers"` // by canonical name
+	Method  string            `json:"method"`
+	Path    string            `json:"path"`
+	Headers map[string]string `json:"headers"` // names in lower case, repeated ones joined as RFC 9110 says
 }
 
 // Echo is a backend that answers with the request it got. The path /status/404 makes it answer with that status.
 var Echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-	request := Request{r.Method, r.URL.RequestURI(), r.Header}
-	request.Headers["Host"] = []string{r.Host}
+	request := Request{r.Method, r.URL.RequestURI(), map[string]string{"host": r.Host}}
+	for name, values := range r.Header {
+		request.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
 	w.Header().Set("content-type", "application/json")
 	if code, ok := strings.CutPrefix(r.URL.Path, "/status/"); ok {
 		if n, err := strconv.Atoi(code); err == nil && n >= 200 && n <= 599 {
@@ -45,7 +47,8 @@ var Echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	enc.Encode(request)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(request) // a client that went away is no concern of ours
 })
 
 // TokenLifetime is how long the tokens of Tokens are valid.

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+)
+
+// standIns are the services for what filters call, by the callout's purpose.
+var standIns = map[string]http.Handler{
+	"token": sandbox.Tokens,
+}
+
+// services are the servers of this process.
+type services struct {
+	standIns map[string]*standIn // each purpose has one, however many filters call it
+	stops    []func()
+}
+
+// standIn is a service that filters call.
+type standIn struct {
+	http.Handler
+	address netip.AddrPort
+	once    sync.Once
+	called  chan struct{} // closed when it has answered for the first time
+}
+
+// ServeHTTP implements http.Handler.
+func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.Handler.ServeHTTP(w, r)
+	s.once.Do(func() { close(s.called) })
+}
+
+func (s *services) standIn(purpose string) (*standIn, error) {
+	if known, ok := s.standIns[purpose]; ok {
+		return known, nil
+	}
+	handler, ok := standIns[purpose]
+	if !ok {
+		return nil, fmt.Errorf("no stand-in for a callout of purpose %q", purpose)
+	}
+	service := &standIn{Handler: handler, called: make(chan struct{})}
+	var err error
+	service.address, err = s.serve(service)
+	if err == nil {
+		s.standIns[purpose] = service
+	}
+	return service, err
+}
+
+func (s *services) serve(h http.Handler) (netip.AddrPort, error) {
+	address, stop, err := sandbox.Serve(h)
+	if err == nil {
+		s.stops = append(s.stops, stop)
+	}
+	return address, err
+}
+
+// awaitCalls waits until each stand-in was called once: before it has its token, a filter may rightly deny requests.
+func (s *services) awaitCalls(ctx context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, service := range s.standIns {
+		select {
+		case <-service.called:
+		case <-ctx.Done():
+			return // not every filter calls before it gets a request
+		}
+	}
+}
+
+func (s *services) stop() {
+	for _, stop := range s.stops {
+		stop()
+	}
+}
+
+// callouts are the purposes of the plugin's callouts by the name of the cluster that it will call. A filter without a
+// plugin.yaml, built elsewhere, tells nothing about its callouts.
+func callouts(filters, filter string, plugin *envoyconfig.Plugin) (map[string]string, error) {
+	f, err := catalog.Read(filepath.Join(filters, filter, catalog.File))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	clusters := map[string]string{}
+	for _, c := range f.Callouts {
+		value, ok := lookup(plugin.Spec.PluginConfig.AsMap(), c.Upstream)
+		if !ok {
+			continue // the filter decides whether it can do without
+		}
+		cluster, err := clusterName(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: WasmPlugin %q: pluginConfig %s: %w", plugin.File, plugin.Name, c.Upstream, err)
+		}
+		clusters[cluster] = c.Purpose
+	}
+	return clusters, nil
+}
+
+func clusterName(upstream any) (string, error) {
+	object, _ := upstream.(map[string]any)
+	if cluster, _ := object["cluster"].(string); cluster != "" {
+		return cluster, nil
+	}
+	host, _ := object["host"].(string)
+	port, _ := object["port"].(float64)
+	if host == "" || port < 1 || port > 65535 || port != float64(int(port)) {
+		return "", errors.New("want host and port of the upstream, or its cluster")
+	}
+	return envoyconfig.OutboundCluster(host, int(port)), nil
+}
+
+// lookup follows a JSON pointer (RFC 6901).
+func lookup(value any, pointer string) (any, bool) {
+	for _, token := range strings.Split(pointer, "/")[1:] {
+		token = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+		switch v := value.(type) {
+		case map[string]any:
+			next, ok := v[token]
+			if !ok {
+				return nil, false
+			}
+			value = next
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(v) {
+				return nil, false
+			}
+			value = v[i]
+		default:
+			return nil, false
+		}
+	}
+	return value, true
+}

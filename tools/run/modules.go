@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+)
+
+const (
+	dialTimeout = 3 * time.Second
+	pullTimeout = time.Minute
+)
+
+// modules finds the modules that pins name: in the registry, or in build/ when that holds exactly the pinned image.
+type modules struct {
+	build, filters string
+	options        []remote.Option
+	say            func(format string, args ...any)
+
+	known map[string][]byte // by digest
+	down  map[string]error  // registries that could not be reached, by host
+}
+
+func newModules(o options, say func(string, ...any)) *modules {
+	transport := remote.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	transport.ResponseHeaderTimeout = pullTimeout / 2
+	var rt http.RoundTripper = transport
+	if o.plainHTTP {
+		rt = plainHTTP{rt}
+	}
+	return &modules{
+		build:   o.build,
+		filters: o.filters,
+		options: []remote.Option{
+			remote.WithTransport(rt),
+			remote.WithAuthFromKeychain(authn.DefaultKeychain),
+			remote.WithUserAgent("wasmfleet-run"),
+			remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
+		},
+		say:   say,
+		known: map[string][]byte{},
+		down:  map[string]error{},
+	}
+}
+
+// missingModule is a pin that can be had neither from a registry nor from build/.
+type missingModule struct{ error }
+
+func (m *missingModule) Unwrap() error { return m.error }
+
+// get is the module of the image. It is asked once for each digest.
+func (m *modules) get(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
+	if module, ok := m.known[ref.Digest]; ok {
+		return module, nil
+	}
+	module, pullErr := m.pull(ctx, ref)
+	if pullErr != nil {
+		var digest string
+		var err error
+		module, digest, err = m.built(ref.Filter(), ref.Digest)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			return nil, &missingModule{fmt.Errorf(`%s: not in the registry (%w), and no build to use instead (%w). run "make publish FILTER=%s" or "make build FILTER=%[4]s"`,
+				ref, pullErr, err, ref.Filter())}
+		case digest != ref.Digest:
+			return nil, &missingModule{fmt.Errorf(`%s: not in the registry (%w), and %s is another image (%s). run "make publish FILTER=%s", or "make build FILTER=%[5]s" at the revision of the pin`,
+				ref, pullErr, m.file(ref.Filter()), digest, ref.Filter())}
+		}
+		m.say("%s: the registry does not have it (%v). %s is the pinned image and is used instead", ref.Filter(), pullErr, m.file(ref.Filter()))
+	}
+	m.known[ref.Digest] = module
+	return module, nil
+}
+
+func (m *modules) pull(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
+	host, _, _ := strings.Cut(ref.Repo, "/")
+	if err := m.down[host]; err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	module, err := filterimage.Pull(ctx, ref, m.options...)
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		// The other pins are likely to be in the same registry, and each would wait as long.
+		err = dial
+		m.down[host] = err
+	}
+	return module, err
+}
+
+// again forgets which registries could not be reached.
+func (m *modules) again() { clear(m.down) }
+
+// built is the module in build/ and the digest of the image that publish would make of it: the wanted digest, if one of the
+// forms of an image has it.
+func (m *modules) built(filter, want string) (module []byte, digest string, err error) {
+	f, err := catalog.Find(m.filters, filter)
+	if err != nil {
+		return nil, "", err
+	}
+	if module, err = os.ReadFile(m.file(filter)); err != nil {
+		return nil, "", err
+	}
+	for _, form := range []filterimage.Form{filterimage.Compat, filterimage.Artifact} {
+		image, err := filterimage.Build(module, f, form)
+		if err != nil {
+			return nil, "", fmt.Errorf("%s: %w", m.file(filter), err)
+		}
+		hash, err := image.Digest()
+		if err != nil {
+			return nil, "", err
+		}
+		if digest = hash.String(); digest == want {
+			break
+		}
+	}
+	return module, digest, nil
+}
+
+func (m *modules) file(filter string) string { return filepath.Join(m.build, filter+".wasm") }
+
+// plainHTTP sends what was meant for HTTPS over HTTP.
+type plainHTTP struct{ http.RoundTripper }
+
+func (t plainHTTP) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme = "http"
+	return t.RoundTripper.RoundTrip(r)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+)
+
+func TestModules(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	module, err := os.ReadFile("sandbox/testdata/hello.wasm")
+	require.NoError(t, err)
+	filters := t.TempDir()
+	writeFilter(t, filters, "")
+	filter, err := catalog.Find(filters, "demo")
+	require.NoError(t, err)
+	image, digest := build(t, module, filter, filterimage.Artifact)
+	_, compat := build(t, module, filter, filterimage.Compat)
+	tag, err := name.NewTag(host + "/has/demo:v1")
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(tag, image))
+	other := "sha256:" + strings.Repeat("0", 64)
+
+	for _, tc := range []struct {
+		name, repo, digest string
+		built              []byte
+		said, err          string
+	}{
+		{name: "in the registry", repo: host + "/has/demo", digest: digest},
+		{name: "in the registry and another in build", repo: host + "/has/demo", digest: digest, built: []byte("another")},
+		{name: "only in build", repo: host + "/hasnot/demo", digest: digest, built: module,
+			said: `demo: the registry does not have it \(.*NAME_UNKNOWN.*\)\. .*demo\.wasm is the pinned image and is used instead`},
+		{name: "only in build, pinned in the compat form", repo: host + "/hasnot/demo", digest: compat, built: module,
+			said: `demo: the registry does not have it .* is used instead`},
+		{name: "registry is down, in build", repo: "127.0.0.1:1/demo", digest: digest, built: module,
+			said: `demo: the registry does not have it \(dial tcp 127\.0\.0\.1:1: .*\)\. .* is used instead`},
+		{name: "nowhere", repo: host + "/has/demo", digest: other,
+			err: `/has/demo@sha256:0+: not in the registry \(.*MANIFEST_UNKNOWN.*\), and no build to use instead \(.*no such file.*\)\. run "make publish FILTER=demo" or "make build FILTER=demo"$`},
+		{name: "another in build", repo: host + "/has/demo", digest: other, built: module,
+			err: `not in the registry \(.*\), and .*demo\.wasm is another image \(` + digest + `\)\. run "make publish FILTER=demo", or "make build FILTER=demo" at the revision of the pin$`},
+		{name: "no module in build", repo: host + "/has/demo", digest: other, built: []byte("text"),
+			err: `no build to use instead \(.*demo\.wasm: not a wasm module`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			build := t.TempDir()
+			if tc.built != nil {
+				require.NoError(t, os.WriteFile(filepath.Join(build, "demo.wasm"), tc.built, 0o644))
+			}
+			var said string
+			m := newModules(options{build: build, filters: filters}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
+			got, err := m.get(t.Context(), filterimage.Ref{Repo: tc.repo, Digest: tc.digest})
+			if tc.err != "" {
+				var missing *missingModule
+				require.ErrorAs(t, err, &missing)
+				require.Regexp(t, tc.err, err.Error())
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, module, got)
+			require.Regexp(t, "^"+tc.said+"$", said)
+		})
+	}
+}
+
+func build(t *testing.T, module []byte, filter catalog.Filter, form filterimage.Form) (v1.Image, string) {
+	t.Helper()
+	image, err := filterimage.Build(module, filter, form)
+	require.NoError(t, err)
+	digest, err := image.Digest()
+	require.NoError(t, err)
+	return image, digest.String()
+}

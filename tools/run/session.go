@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/environment"
+	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+)
+
+// session is one run of one environment.
+type session struct {
+	env     environment.Environment
+	envoy   string
+	filters string
+	modules *modules
+
+	services services
+	proxy    *sandbox.Proxy
+	chain    []*version // in service, in order
+	accepted map[[2][sha256.Size]byte]bool
+
+	mu     sync.Mutex
+	stderr io.Writer
+}
+
+func newSession(o options, env environment.Environment, envoy string, stderr io.Writer) *session {
+	s := &session{
+		env:      env,
+		envoy:    envoy,
+		filters:  o.filters,
+		services: services{standIns: map[string]*standIn{}},
+		accepted: map[[2][sha256.Size]byte]bool{},
+		stderr:   stderr,
+	}
+	s.modules = newModules(o, s.say)
+	return s
+}
+
+// run returns when it is interrupted or Envoy ends.
+func (s *session) run(ctx context.Context, listen netip.AddrPort, stdout io.Writer) error {
+	if err := sandbox.CheckFree(listen); err != nil {
+		return explainListen(listen, err)
+	}
+	files, err := envoyconfig.Files(s.env.Rendered())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	plugins, err := s.plugins(files)
+	if err != nil {
+		return cli.Finding("%w", err)
+	}
+	versions, err := s.resolveAll(ctx, plugins)
+	if err != nil {
+		return err
+	}
+	defer s.services.stop()
+	backend, err := s.services.serve(sandbox.Echo)
+	if err != nil {
+		return err
+	}
+	upstreams, err := s.upstreams(versions)
+	if err != nil {
+		return err
+	}
+	s.proxy, err = sandbox.Start(ctx, sandbox.Config{
+		Envoy:     s.envoy,
+		Listen:    listen,
+		Backend:   backend,
+		Filters:   filters(versions),
+		Upstreams: upstreams,
+		Log:       s.forward,
+	})
+	if err != nil {
+		return explainListen(listen, err)
+	}
+	defer s.proxy.Stop()
+	s.chain = versions
+	s.services.awaitCalls(ctx, time.Second)
+	s.summarize()
+	if _, err := fmt.Fprintln(stdout, s.proxy.URL()); err != nil {
+		return err
+	}
+	return s.watch(ctx, files)
+}
+
+// plugins reads the rendered WasmPlugins.
+func (s *session) plugins(files map[string][]byte) ([]*envoyconfig.Plugin, error) {
+	plugins, err := envoyconfig.Plugins(files)
+	if err == nil && len(plugins) == 0 {
+		err = fmt.Errorf(`no WasmPlugin in %s. run "make render ENV=%s"`, s.env.Rendered(), s.env.Name)
+	}
+	return plugins, err
+}
+
+// resolveAll resolves every plugin. Of several errors it says all and returns the last.
+func (s *session) resolveAll(ctx context.Context, plugins []*envoyconfig.Plugin) (versions []*version, err error) {
+	for _, p := range plugins {
+		v, failed := s.resolve(ctx, p)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if failed != nil {
+			if err != nil {
+				s.say("%v", err)
+			}
+			err = failed
+		}
+		versions = append(versions, v)
+	}
+	return versions, err
+}
+
+func filters(versions []*version) (filters []sandbox.Filter) {
+	for _, v := range versions {
+		filters = append(filters, v.Filter)
+	}
+	return filters
+}
+
+// upstreams are the addresses of the stand-ins, by cluster.
+func (s *session) upstreams(versions []*version) (map[string]netip.AddrPort, error) {
+	upstreams := map[string]netip.AddrPort{}
+	for _, v := range versions {
+		for cluster, purpose := range v.callouts {
+			service, err := s.services.standIn(purpose)
+			if err != nil {
+				return nil, err
+			}
+			upstreams[cluster] = service.address
+		}
+	}
+	return upstreams, nil
+}
+
+func explainListen(listen netip.AddrPort, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use. choose another address with --listen; port 0 takes a free one", listen)
+	}
+	return err
+}
+
+// say prints one line.
+func (s *session) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintln(s.stderr, "run:", strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
+}
+
+// forward passes on what the filters complain about, and their traps.
+func (s *session) forward(e envoyconfig.LogEntry) {
+	switch {
+	case !e.AtLeast("warning") || e.Logger != "wasm" && e.Logger != "":
+	case e.Plugin != "":
+		s.say("%s: %s: %s", e.Plugin, e.Level, strings.TrimPrefix(e.Message, e.Plugin+": "))
+	default:
+		s.say("envoy: %s: %s", e.Level, e.Message)
+	}
+}
+
+// summarize says what is in service, in the order that requests meet it.
+func (s *session) summarize() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.stderr, "run: %s in the order of the chain. there is one listener here, so match and selector are not applied\n", s.env.Name)
+	table := tabwriter.NewWriter(s.stderr, 0, 0, 2, ' ', 0)
+	for _, v := range s.chain {
+		priority := "unset"
+		if p := v.Plugin.Spec.Priority; p != nil {
+			priority = fmt.Sprint(p.Value)
+		}
+		fmt.Fprintf(table, "  %s/%s\t%s\tpriority %s\tmatch %s\t%s\n",
+			v.Plugin.Namespace, v.Plugin.Name, v.Plugin.PhaseName(), priority, matches(v.Plugin), v.ref)
+	}
+	_ = table.Flush()
+	for _, v := range s.chain {
+		for cluster, purpose := range v.callouts {
+			fmt.Fprintf(s.stderr, "run: %s calls %s: a %s service on this machine answers\n", v.Plugin.Name, cluster, purpose)
+		}
+	}
+	fmt.Fprintf(s.stderr, "run: Envoy's admin interface is %s\n", s.proxy.Admin())
+}
+
+func matches(p *envoyconfig.Plugin) string {
+	var all []string
+	for _, m := range p.Spec.Match {
+		one := m.Mode.String()
+		for _, port := range m.Ports {
+			one += fmt.Sprintf(":%d", port.Number)
+		}
+		all = append(all, one)
+	}
+	if len(all) == 0 {
+		return "all"
+	}
+	return strings.Join(slices.Compact(all), ",")
+}
