@@ -11,9 +11,8 @@ FILTER  ?=
 ENV     ?=
 
 TOOLS   := $(CURDIR)/.tools
-# For recipes: the path given by the user, or what `make tools` linked.
-TINYGO_BIN = $(or $(TINYGO),$(TOOLS)/bin/tinygo)
-export ENVOY ?= $(TOOLS)/bin/envoy
+# TINYGO=/path and ENVOY=/path choose what .tools/bin runs; everything else runs it from there.
+unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
@@ -25,7 +24,7 @@ help: ## list the targets
 ## ---- toolchain
 
 INSTALL = $(foreach v,TINYGO_VERSION LLVM_VERSION BINARYEN_VERSION ENVOY_VERSION ENVOY_SHA256,$(v)='$($(v))') \
-	TINYGO='$(TINYGO)' ENVOY='$(filter-out $(TOOLS)/bin/envoy,$(ENVOY))' toolchain/install.sh
+	TINYGO='$(TINYGO)' ENVOY='$(ENVOY)' toolchain/install.sh
 
 tools: ## the pinned toolchain into .tools/
 	@$(INSTALL)
@@ -69,7 +68,7 @@ build/%.wasm: $$(call guest_sources,$$*) go.mod Tools.mk Makefile bin/guest | to
 	@mkdir -p build
 	@bin/guest vet ./filters/$*
 	@echo "build: compiling filters/$*" >&2
-	@$(TINYGO_BIN) build $(TINYGOFLAGS) -o build/$*.raw ./filters/$*
+	@$(TOOLS)/bin/tinygo build $(TINYGOFLAGS) -o build/$*.raw ./filters/$*
 	@bin/guest prune ./filters/$* build/$*.raw build/$*.pruned
 	@wasm-opt -Oz build/$*.pruned -o build/$*.new
 	@bin/guest lint build/$*.new >/dev/null

@@ -63,7 +63,7 @@ do_ make render ENV=dev
 grep -H 'url:' manifests/rendered/dev/*wasmplugin*
 
 step "Run: a real Envoy with the rendered configuration" "The modules come from the registry, by digest; behind it an echo service and a token service."
-make run ENV=dev >url 2>run.log &
+command make --no-print-directory run ENV=dev >url 2>run.log & # not the function: the signal at the end is for make
 pids+=($!)
 until_seen "http://" cat url
 url=$(cat url)
@@ -77,7 +77,7 @@ echo "   ^ jwtfetch gave the request a token on its way to the upstream; the cli
 step "A value changes: edit the overlay, render, done" "Envoy keeps running; no request fails."
 do_ sed -i.bak 's/value: .*/value: changed in dev/' manifests/overlays/dev/addheader-config.yaml
 do_ make render ENV=dev
-until_seen "hello: changed in dev" curl -s -i "$url/hello"
+until_seen "hello: changed in dev" curl -s -o /dev/null -D - "$url/hello"
 
 step "The code changes: edit the filter, build, publish, promote, render" "The new digest reaches the running Envoy."
 do_ sed -i.bak 's/ctx.config.value)/ctx.config.value+", twice")/' filters/addheader/plugin.go
@@ -85,7 +85,7 @@ grep -q 'twice' filters/addheader/plugin.go || fail "the edit of filters/addhead
 do_ make publish FILTER=addheader VERSION=v2
 do_ make promote TO=dev
 do_ make render ENV=dev
-until_seen "hello: changed in dev, twice" curl -s -i "$url/hello"
+until_seen "hello: changed in dev, twice" curl -s -o /dev/null -D - "$url/hello"
 
 step "Promote to staging: a diff of digests, for review"
 do_ make promote TO=staging

@@ -34,6 +34,9 @@ linked() { # TOOL VERSION: .tools/bin/TOOL runs that version and it is still the
 # use TOOL VERSION OVERRIDE: takes the override, what is linked already, or the tool on PATH; fails when it must be installed.
 use() {
   local v
+  if [ "$3" -ef "$tools/bin/$1" ]; then
+    set -- "$1" "$2" "" # our own link: it must not come to run itself
+  fi
   if [ -n "$3" ]; then
     v=$(version_of "$1" "$3") || true
     [ "$v" = "$2" ] || die "$3 is ${v:+$1 $v}${v:-not a runnable $1}, but Tools.mk pins $1 $2. give the path of that version, or unset the variable"
@@ -43,6 +46,7 @@ use() {
   linked "$1" "$2" && return
   local at
   at=$(command -v "$1") || return 1
+  [ ! "$at" -ef "$tools/bin/$1" ] || return 1
   v=$(version_of "$1" "$at") || true
   if [ "$v" != "$2" ]; then
     say "$at is $1 ${v:-of unknown version}, Tools.mk pins $2: installing $2 into .tools"
