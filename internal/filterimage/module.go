@@ -69,7 +69,12 @@ func fromTar(layers []v1.Layer, want types.MediaType) ([]byte, error) {
 		return nil, fmt.Errorf("reading layer: %w", err)
 	}
 	defer r.Close()
-	unzipped, err := gzip.NewReader(r)
+	// Read to the end before unpacking: only there is the digest verified. Istio stops at the module, before the end.
+	packed, err := io.ReadAll(io.LimitReader(r, maxLayerBytes))
+	if err != nil {
+		return nil, fmt.Errorf("reading layer: %w", err)
+	}
+	unzipped, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, fmt.Errorf("unpacking layer: %w", err)
 	}
