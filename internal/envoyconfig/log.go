@@ -44,19 +44,18 @@ func ParseLog(line string) LogEntry {
 	return e
 }
 
-// Reason finds in the log why a plugin did not start or a request failed: the last grave thing that the filter said; else Envoy's
-// first error, as those that follow only say what it led to.
+// Reason finds in the log why something did not start: the last grave thing that a plugin said; else Envoy's first error, as
+// those that follow only say what it led to; else what it said of the configuration, or before it had a logger.
 func Reason(log []LogEntry) string {
 	var said, first, other string
 	for _, e := range log {
-		switch {
-		case !e.AtLeast("error"):
-		case e.Plugin != "":
+		switch grave := e.AtLeast("error"); {
+		case grave && e.Plugin != "":
 			said = e.Message
-		case first == "" && e.Logger != "":
+		case grave && e.Logger != "" && first == "":
 			first = strings.TrimPrefix(e.Message, "Wasm VM failed ")
-		default:
-			other = e.Message
+		case e.Logger == "" || e.Logger == "config" && e.AtLeast("warning"):
+			other = strings.TrimPrefix(e.Message, "Filesystem config update rejected: ")
 		}
 	}
 	return cmp.Or(said, first, other)

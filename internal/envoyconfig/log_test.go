@@ -47,6 +47,7 @@ func TestReason(t *testing.T) {
 		{[]LogEntry{info, trap, after}, "Uncaught RuntimeError"},
 		{[]LogEntry{said, trap, after}, "addheader: no"},
 		{[]LogEntry{crash}, "Segmentation fault"},
+		{[]LogEntry{info, {"warning", "config", "", "Filesystem config update rejected: unknown cluster"}}, "unknown cluster"},
 	} {
 		require.Equal(t, tc.want, Reason(tc.log))
 	}

@@ -44,7 +44,7 @@ type Config struct {
 	Upstreams map[string]netip.AddrPort // by name: the clusters that the filters call
 	Routes    []*routev3.Route          // tried before the backend
 	Workers   int                       // threads, each with its own instance of every filter; 2 when zero
-	LogLevel  string                    // warning when empty
+	LogLevel  string                    // of what the filters log; warning when empty
 	Log       func(envoyconfig.LogEntry)
 }
 
@@ -136,7 +136,7 @@ func (p *Proxy) start(ctx context.Context, c Config) error {
 		"--config-path", p.dir.bootstrap(),
 		"--admin-address-path", p.dir.adminAddress(),
 		"--concurrency", strconv.Itoa(workers),
-		"--log-level", level,
+		"--log-level", "warning", "--component-log-level", "wasm:" + level,
 		"--disable-hot-restart",
 		// A changed chain serves new connections at once; the old ones are asked to close and have this long to do so.
 		"--drain-time-s", "5", "--drain-strategy", "immediate",
@@ -166,6 +166,13 @@ func (p *Proxy) waitReady(ctx context.Context) error {
 		var ready bool
 		var err error
 		p.address, ready, err = p.admin.listener(ctx, listenerName)
+		if err == nil && !ready {
+			// Envoy is ready without its listener when it has refused it.
+			const refused = "listener_manager.lds.update_rejected"
+			if s, failed := p.admin.stats(ctx, "^"+refused+"$"); failed == nil && s[refused] > 0 {
+				err = errors.New(p.reason(0))
+			}
+		}
 		return ready, err
 	})
 }

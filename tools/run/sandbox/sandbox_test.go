@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
@@ -91,6 +92,11 @@ func TestStartRefused(t *testing.T) {
 	var refused *Refused
 	require.ErrorAs(t, err, &refused)
 	require.EqualError(t, err, "ns.a: refused: hello: too long")
+}
+
+func TestStartListenerRefused(t *testing.T) {
+	_, err := Start(t.Context(), Config{Envoy: envoy(t), Backend: netip.MustParseAddrPort("127.0.0.1:9"), Routes: []*routev3.Route{envoyconfig.Route("/", "nowhere")}})
+	require.ErrorContains(t, err, "unknown cluster 'nowhere'")
 }
 
 func TestStartPortInUse(t *testing.T) {

@@ -1,0 +1,269 @@
+// Package envoy tests the compiled filters in a real Envoy. A test starts a proxy with filters and talks to it:
+//
+//	p := start(t, setup{filters: chain(addheader(t, `{name: hello, value: world}`))})
+//	require.Equal(t, "world", p.get("/").header.Get("hello"))
+//
+// Everything listens on the loopback and ends with the test. When a test fails, Envoy's log is shown.
+package envoy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+)
+
+const root = "../.."
+
+// tokenCluster is what a filter calls for the upstream {host: token.internal, port: 80}.
+var tokenCluster = envoyconfig.OutboundCluster("token.internal", 80)
+
+// setup is what a test wants beside the defaults.
+type setup struct {
+	filters []sandbox.Filter // in the order of the chain
+	backend http.Handler     // sandbox.Echo
+	tokens  http.Handler     // sandbox.Tokens, as the service token.internal, port 80
+	noToken bool             // nobody listens where token.internal should be
+	routes  []*routev3.Route // tried before the backend
+	workers int              // 2
+}
+
+// chain is for readability: the order of its arguments is the order of the chain.
+func chain(filters ...sandbox.Filter) []sandbox.Filter { return filters }
+
+// addheader is the compiled filter with a configuration in YAML.
+func addheader(t *testing.T, config string) sandbox.Filter { return filter(t, "addheader", config) }
+
+// jwtfetch is the compiled filter with a configuration in YAML, its upstream being the setup's token service.
+func jwtfetch(t *testing.T, config string) sandbox.Filter {
+	return filter(t, "jwtfetch", "{upstream: {host: token.internal, port: 80}, request: {path: /auth}, "+strings.TrimPrefix(config, "{"))
+}
+
+// filter is build/NAME.wasm as a WasmPlugin of that name, with a configuration in YAML and FAIL_RELOAD, as our manifests have it.
+func filter(t *testing.T, name, config string) sandbox.Filter {
+	t.Helper()
+	return sandbox.Filter{Plugin: plugin(t, name, config), Module: module(t, name)}
+}
+
+func plugin(t *testing.T, name, config string) *envoyconfig.Plugin {
+	t.Helper()
+	plugins, err := envoyconfig.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: %s, namespace: test}
+spec: {url: "filter://%[1]s", pluginName: %[1]s, failStrategy: FAIL_RELOAD, pluginConfig: %[2]s}`, name, config)})
+	require.NoError(t, err)
+	return plugins[0]
+}
+
+// module is build/NAME.wasm.
+func module(t *testing.T, name string) []byte {
+	t.Helper()
+	module, err := os.ReadFile(filepath.Join(root, "build", name+".wasm"))
+	require.NoError(t, err, `run "make build", or the tests with "make test"`)
+	return module
+}
+
+// otherBytes is a module with the same code and another digest: a custom section is appended.
+func otherBytes(module []byte, name string) []byte {
+	return append(append(module[:len(module):len(module)], 0, byte(len(name)+1), byte(len(name))), name...)
+}
+
+// proxy is an Envoy for one test.
+type proxy struct {
+	*sandbox.Proxy
+	t *testing.T
+
+	mu  sync.Mutex
+	log []envoyconfig.LogEntry
+}
+
+// start returns when the proxy serves.
+func start(t *testing.T, s setup) *proxy {
+	t.Helper()
+	envoy, err := preflight.FindEnvoy()
+	require.NoError(t, err)
+	if s.backend == nil {
+		s.backend = sandbox.Echo
+	}
+	if s.tokens == nil {
+		s.tokens = sandbox.Tokens
+	}
+	tokens := serve(t, s.tokens)
+	if s.noToken {
+		tokens = nobody(t)
+	}
+	p := &proxy{t: t}
+	p.Proxy, err = sandbox.Start(t.Context(), sandbox.Config{
+		Envoy:     envoy,
+		Backend:   serve(t, s.backend),
+		Filters:   s.filters,
+		Upstreams: map[string]netip.AddrPort{tokenCluster: tokens},
+		Routes:    s.routes,
+		Workers:   s.workers,
+		LogLevel:  "info",
+		Log:       p.remember,
+	})
+	t.Cleanup(func() {
+		if p.Proxy != nil {
+			p.Stop()
+		}
+		if t.Failed() {
+			t.Logf("Envoy's log:\n%s", p.logged())
+		}
+	})
+	require.NoError(t, err)
+	return p
+}
+
+// serve serves h until the test ends.
+func serve(t *testing.T, h http.Handler) netip.AddrPort {
+	t.Helper()
+	address, stop, err := sandbox.Serve(h)
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	return address
+}
+
+// nobody is an address that refuses connections.
+func nobody(t *testing.T) netip.AddrPort {
+	t.Helper()
+	address, stop, err := sandbox.Serve(http.NotFoundHandler())
+	require.NoError(t, err)
+	stop()
+	return address
+}
+
+// response is what a client got.
+type response struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// client takes a connection for each request, so that requests reach all workers and the newest filter chain.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+
+// get sends a request with headers, given as name and value in turn.
+func (p *proxy) get(path string, headers ...string) response {
+	p.t.Helper()
+	r, err := p.try(path, headers...)
+	require.NoError(p.t, err)
+	return r
+}
+
+// try is get for tests that count failures.
+func (p *proxy) try(path string, headers ...string) (response, error) {
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.URL()+path, nil)
+	if err != nil {
+		return response{}, err
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return response{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return response{resp.StatusCode, resp.Header, string(body)}, err
+}
+
+// upstream is the request as it reached the echo backend.
+func (r response) upstream(t *testing.T) sandbox.Request {
+	t.Helper()
+	var request sandbox.Request
+	require.Equal(t, http.StatusOK, r.status, r.body)
+	require.NoError(t, json.Unmarshal([]byte(r.body), &request), r.body)
+	return request
+}
+
+// apply puts another chain into service; none of its filters may be refused.
+func (p *proxy) apply(filters ...sandbox.Filter) {
+	p.t.Helper()
+	refused, err := p.Apply(p.t.Context(), filters, nil)
+	require.NoError(p.t, err)
+	require.Empty(p.t, refused)
+}
+
+// refuses wants the chain refused and returns why.
+func (p *proxy) refuses(filters ...sandbox.Filter) string {
+	p.t.Helper()
+	refused, err := p.Apply(p.t.Context(), filters, nil)
+	require.NoError(p.t, err)
+	require.Len(p.t, refused, 1)
+	return refused[0].Reason
+}
+
+// eventually waits until a response is as wanted.
+func (p *proxy) eventually(path string, ok func(response) bool) response {
+	p.t.Helper()
+	var last response
+	require.Eventually(p.t, func() bool {
+		last = p.get(path)
+		return ok(last)
+	}, 10*time.Second, 10*time.Millisecond, "last response: %+v", last)
+	return last
+}
+
+func isOK(r response) bool { return r.status == http.StatusOK }
+
+// stat is the sum of the counters whose name matches the whole pattern.
+func (p *proxy) stat(pattern string) (sum int) {
+	p.t.Helper()
+	stats, err := p.Stats(context.WithoutCancel(p.t.Context()), "^("+pattern+")$")
+	require.NoError(p.t, err)
+	for _, value := range stats {
+		sum += value
+	}
+	return sum
+}
+
+var trap = regexp.MustCompile(`Uncaught RuntimeError|proxy_on_\w+ failed`)
+
+// neverTrapped wants no trap in any VM so far.
+func (p *proxy) neverTrapped() {
+	p.t.Helper()
+	require.NotRegexp(p.t, trap, p.logged())
+	require.Zero(p.t, p.stat(`wasm\..*\.vm_reload(_success|_backoff|_failure)?`), "a VM was started anew")
+}
+
+func (p *proxy) remember(e envoyconfig.LogEntry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = append(p.log, e)
+}
+
+// logged is everything that Envoy and the filters have logged.
+func (p *proxy) logged() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var b strings.Builder
+	for _, e := range p.log {
+		fmt.Fprintf(&b, "%s %s %s: %s\n", e.Level, e.Logger, e.Plugin, e.Message)
+	}
+	return b.String()
+}
+
+// logs waits until that was logged: the log comes through a pipe and may be behind.
+func (p *proxy) logs(text string) {
+	p.t.Helper()
+	require.Eventually(p.t, func() bool { return strings.Contains(p.logged(), text) }, 5*time.Second, 5*time.Millisecond, "not logged: %s", text)
+}
