@@ -82,7 +82,7 @@ func module(t *testing.T, name string) []byte {
 
 // otherBytes is a module with the same code and another digest: a custom section is appended.
 func otherBytes(module []byte, name string) []byte {
-	return append(append(module[:len(module):len(module)], 0, byte(len(name)+1), byte(len(name))), name...)
+	return append(append(module[:len(module):len(module)], 0, byte(len(name)+2), byte(len(name))), name+"\x00"...)
 }
 
 // proxy is an Envoy for one test.
@@ -97,8 +97,6 @@ type proxy struct {
 // start returns when the proxy serves.
 func start(t *testing.T, s setup) *proxy {
 	t.Helper()
-	envoy, err := preflight.FindEnvoy()
-	require.NoError(t, err)
 	if s.backend == nil {
 		s.backend = sandbox.Echo
 	}
@@ -110,8 +108,9 @@ func start(t *testing.T, s setup) *proxy {
 		tokens = nobody(t)
 	}
 	p := &proxy{t: t}
+	var err error
 	p.Proxy, err = sandbox.Start(t.Context(), sandbox.Config{
-		Envoy:     envoy,
+		Envoy:     findEnvoy(t),
 		Backend:   serve(t, s.backend),
 		Filters:   s.filters,
 		Upstreams: map[string]netip.AddrPort{tokenCluster: tokens},
@@ -130,6 +129,13 @@ func start(t *testing.T, s setup) *proxy {
 	})
 	require.NoError(t, err)
 	return p
+}
+
+func findEnvoy(t *testing.T) string {
+	t.Helper()
+	envoy, err := preflight.FindEnvoy()
+	require.NoError(t, err)
+	return envoy
 }
 
 // serve serves h until the test ends.
@@ -163,14 +169,13 @@ var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, T
 // get sends a request with headers, given as name and value in turn.
 func (p *proxy) get(path string, headers ...string) response {
 	p.t.Helper()
-	r, err := p.try(path, headers...)
+	r, err := get(p.t.Context(), p.URL()+path, headers...)
 	require.NoError(p.t, err)
 	return r
 }
 
-// try is get for tests that count failures.
-func (p *proxy) try(path string, headers ...string) (response, error) {
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.URL()+path, nil)
+func get(ctx context.Context, url string, headers ...string) (response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return response{}, err
 	}

@@ -15,7 +15,7 @@ import (
 
 const (
 	pollInterval  = 100 * time.Millisecond
-	retryInterval = 5 * time.Second
+	retryInterval = 2 * time.Second
 )
 
 // watch follows the rendered folder and build/ by reading them again and again. Render replaces the whole folder by a rename,

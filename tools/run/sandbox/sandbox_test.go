@@ -163,7 +163,7 @@ spec: {url: "oci://r/hello", pluginName: %s, priority: %d, pluginConfig: {v: %q}
 
 // withSection appends a custom section: other bytes, the same code.
 func withSection(module []byte, name string) []byte {
-	return append(append(module[:len(module):len(module)], 0, byte(len(name)+1), byte(len(name))), name...)
+	return append(append(module[:len(module):len(module)], 0, byte(len(name)+2), byte(len(name))), name+"\x00"...)
 }
 
 func envoy(t *testing.T) string {
