@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools build test check publish promote render run demo clean
+.PHONY: help tools build test e2e check publish promote render run demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,13 +37,15 @@ tools-quiet:
 GOTOOL = $(TOOLS)/$(1)-$($(2)_VERSION)
 KUSTOMIZE := $(call GOTOOL,kustomize,KUSTOMIZE)
 CRANE     := $(call GOTOOL,crane,CRANE)
+REGISTRY  := $(call GOTOOL,registry,REGISTRY)
 ACTIONLINT := $(call GOTOOL,actionlint,ACTIONLINT)
 GOLANGCI  := $(call GOTOOL,golangci-lint,GOLANGCI)
 $(KUSTOMIZE): PKG = $(KUSTOMIZE_PKG)@$(KUSTOMIZE_VERSION)
 $(CRANE): PKG = $(CRANE_PKG)@$(CRANE_VERSION)
+$(REGISTRY): PKG = $(REGISTRY_PKG)@$(REGISTRY_VERSION)
 $(ACTIONLINT): PKG = $(ACTIONLINT_PKG)@$(ACTIONLINT_VERSION)
 $(GOLANGCI): PKG = $(GOLANGCI_PKG)@$(GOLANGCI_VERSION)
-$(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI):
+$(KUSTOMIZE) $(CRANE) $(REGISTRY) $(ACTIONLINT) $(GOLANGCI):
 	@echo "tools: building $(PKG)" >&2
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
@@ -98,6 +100,10 @@ demo: tools-quiet bin/publish bin/promote bin/render bin/run $(CRANE) $(patsubst
 
 test: build bin/publish $(KUSTOMIZE) | tools-quiet ## unit, guest and real-Envoy tests
 	@KUSTOMIZE='$(KUSTOMIZE)' go test ./...
+
+# One set of flags for everything in that module, or the build cache is split and all of Istio compiles twice.
+e2e: build bin/publish $(CRANE) $(REGISTRY) ## images against Istio's own code and a real registry
+	@cd test/e2e && CGO_ENABLED=0 go test -trimpath ./...
 
 check: $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, clean tree
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

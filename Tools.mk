@@ -18,6 +18,9 @@ KUSTOMIZE_VERSION := v5.8.1
 KUSTOMIZE_PKG     := sigs.k8s.io/kustomize/kustomize/v5
 CRANE_VERSION     := v0.21.6
 CRANE_PKG         := github.com/google/go-containerregistry/cmd/crane
+# The registry that the end-to-end tests push to.
+REGISTRY_VERSION  := v3.0.0
+REGISTRY_PKG      := github.com/distribution/distribution/v3/cmd/registry
 ACTIONLINT_VERSION := v1.7.12
 ACTIONLINT_PKG    := github.com/rhysd/actionlint/cmd/actionlint
 GOLANGCI_VERSION  := v2.15.0

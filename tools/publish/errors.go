@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -15,17 +14,15 @@ import (
 
 // explain turns what a registry or the network answered into one line with a remedy. It never holds credentials.
 func explain(host string, err error) error {
-	var answer *transport.Error
-	if errors.As(err, &answer) {
-		return explainAnswer(host, answer)
-	}
-	var dns *net.DNSError
-	var unknownCA x509.UnknownAuthorityError
 	var certificate *tls.CertificateVerificationError
+	var answer *transport.Error
+	var dns *net.DNSError
 	var dial *net.OpError
 	switch {
-	case errors.As(err, &unknownCA), errors.As(err, &certificate):
-		return fmt.Errorf("%w. if the registry has a certificate of your own authority, give its root with --ca-file", err)
+	case errors.As(err, &certificate):
+		return fmt.Errorf("%w. if the registry has a certificate of your own authority, give its root with --ca-file", certificate)
+	case errors.As(err, &answer):
+		return explainAnswer(host, answer)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s speaks plain HTTP. use --plain-http if that is meant", host)
 	case errors.As(err, &dns):

@@ -54,9 +54,30 @@ func login(ctx context.Context, repos []name.Repository, scope string, base http
 	}
 	t, err := transport.NewWithContext(ctx, host, auth, transport.NewUserAgent(base, "wasmfleet-publish"), scopes)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(secureError(ctx, host, base), err)
 	}
 	return &registry{host, &http.Client{Transport: t}}, nil
+}
+
+// secureError is why HTTPS did not work with a registry that may also be spoken to over HTTP, such as one on loopback: of the two
+// attempts at login only the last one's error is seen.
+func secureError(ctx context.Context, host name.Registry, base http.RoundTripper) error {
+	if host.Scheme() == "https" {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host.RegistryStr()+"/v2/", http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := base.RoundTrip(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return err
+	}
+	return nil
 }
 
 // retrying sits below authentication, so that each request is repeated alone, with the body that it had.
