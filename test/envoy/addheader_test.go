@@ -80,7 +80,7 @@ func TestSwapLosesNoRequest(t *testing.T) {
 					continue
 				}
 				_ = resp.Body.Close()
-				if resp.StatusCode != 200 {
+				if resp.StatusCode != http.StatusOK {
 					failed.Add(1)
 				}
 				values.Store(resp.Header.Get("hello"), true)

@@ -217,18 +217,16 @@ func (p *proxy) refuses(filters ...sandbox.Filter) string {
 	return refused[0].Reason
 }
 
-// eventually waits until a response is as wanted.
-func (p *proxy) eventually(path string, ok func(response) bool) response {
+// whenServing returns the first response of status 200: a filter that fetches needs a moment.
+func (p *proxy) whenServing() response {
 	p.t.Helper()
 	var last response
 	require.Eventually(p.t, func() bool {
-		last = p.get(path)
-		return ok(last)
-	}, 10*time.Second, 10*time.Millisecond, "last response: %+v", last)
+		last = p.get("/")
+		return last.status == http.StatusOK
+	}, 10*time.Second, 10*time.Millisecond)
 	return last
 }
-
-func isOK(r response) bool { return r.status == http.StatusOK }
 
 // stat is the sum of the counters whose name matches the whole pattern.
 func (p *proxy) stat(pattern string) (sum int) {

@@ -25,7 +25,7 @@ func TestJwtfetchPutsTheTokenOnTheRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, setup{filters: chain(jwtfetch(t, config))})
-			p.eventually("/", isOK)
+			p.whenServing()
 			for range 20 {
 				if r := p.get("/"); r.status == http.StatusOK || !strings.Contains(config, "share: false") {
 					require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, r.upstream(t).Headers["authorization"])
@@ -38,7 +38,7 @@ func TestJwtfetchPutsTheTokenOnTheRequest(t *testing.T) {
 
 func TestJwtfetchReplacesWhatTheClientSends(t *testing.T) {
 	p := start(t, setup{filters: chain(jwtfetch(t, oauth))})
-	p.eventually("/", isOK)
+	p.whenServing()
 	got := p.get("/", "authorization", "Basic c3Rlcm5l", "authorization", "Bearer mine", "AUTHORIZATION", "Bearer other")
 	require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.upstream(t).Headers["authorization"])
 }
@@ -55,7 +55,7 @@ func TestJwtfetchKeepsTheToken(t *testing.T) {
 			fmt.Fprint(w, r.Header.Get("authorization") == "Bearer "+secret)
 		}),
 	})
-	got := p.eventually("/", isOK)
+	got := p.whenServing()
 	require.Equal(t, "true", got.body, "the token did not reach the upstream")
 	require.NotContains(t, fmt.Sprint(got.header), "secret")
 	require.NotContains(t, fmt.Sprint(got.header), secret)
@@ -74,7 +74,7 @@ func TestJwtfetchFetchesOnce(t *testing.T) {
 			sandbox.Tokens(w, r)
 		}),
 	})
-	p.eventually("/", isOK)
+	p.whenServing()
 	time.Sleep(600 * time.Millisecond) // two more ticks of each worker
 	require.EqualValues(t, 1, fetches.Load())
 }
@@ -147,7 +147,7 @@ func TestJwtfetchSurvivesTheTokenService(t *testing.T) {
 			require.Equal(t, http.StatusServiceUnavailable, p.get("/").status)
 			p.neverTrapped()
 			healed.Store(true)
-			p.eventually("/", isOK)
+			p.whenServing()
 			p.neverTrapped()
 		})
 	}
