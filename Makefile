@@ -60,8 +60,8 @@ bin/%: $(HOST_SOURCES)
 # whose memory TinyGo never frees. See RATIONALE.md.
 TINYGOFLAGS := -target=wasip1 -buildmode=c-shared -scheduler=none -gc=precise -opt=z -no-debug -panic=trap -tags=custommalloc
 
-build: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) ## build/<filter>.wasm from filters/<filter> [FILTER=x]
-	@bin/guest lint $^
+build: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) bin/guest ## build/<filter>.wasm from filters/<filter> [FILTER=x]
+	@bin/guest lint $(filter %.wasm,$^)
 
 guest_sources = $(filter-out %_test.go,$(wildcard filters/$(1)/*.go filters/internal/*/*.go))
 
@@ -98,8 +98,8 @@ demo: tools-quiet bin/publish bin/promote bin/render bin/run $(CRANE) $(patsubst
 
 ## ---- tests and checks
 
-test: build bin/publish $(KUSTOMIZE) | tools-quiet ## unit, guest and real-Envoy tests
-	@KUSTOMIZE='$(KUSTOMIZE)' go test ./...
+test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
+	@go test ./...
 
 # One set of flags for everything in that module, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/publish $(CRANE) $(REGISTRY) ## images against Istio's own code and a real registry
