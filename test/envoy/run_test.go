@@ -41,7 +41,7 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 	r := w.run()
 
 	// The registry is down, but build/ holds the pinned images. AUTHN comes first.
-	r.says("run: addheader: the registry does not have it .* is used instead")
+	r.says("run: addheader: pulling it failed .* is used instead")
 	r.says(`(?m)jwtfetch +AUTHN .*\n.*addheader +STATS `)
 	got := r.get("/hello")
 	require.Equal(t, "world", got.header.Get("hello"))
@@ -72,7 +72,7 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 	later := w.publish("addheader", otherBytes(module(t, "addheader"), "later"))
 	w.registryUp(false)
 	w.render(later.object("STATS", "{name: hello, value: sun}"))
-	r.says(`run: .*/addheader@sha256:\w+: not in the registry .*, and .*addheader.wasm is another image .* the version before serves on`)
+	r.says(`run: .*/addheader@sha256:\w+: pulling failed .*, and .*addheader.wasm is another image .* the version before serves on`)
 	w.registryUp(true)
 	r.says("run: addheader: new module in service: " + later.ref.Digest)
 

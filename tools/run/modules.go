@@ -75,13 +75,13 @@ func (m *modules) get(ctx context.Context, ref filterimage.Ref) ([]byte, error) 
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			return nil, &missingModule{fmt.Errorf(`%s: not in the registry (%w), and no build to use instead (%w). run "make publish FILTER=%s" or "make build FILTER=%[4]s"`,
+			return nil, &missingModule{fmt.Errorf(`%s: pulling failed (%w), and no build to use instead (%w). run "make publish FILTER=%s" or "make build FILTER=%[4]s"`,
 				ref, pullErr, err, ref.Filter())}
 		case digest != ref.Digest:
-			return nil, &missingModule{fmt.Errorf(`%s: not in the registry (%w), and %s is another image (%s). run "make publish FILTER=%s", or "make build FILTER=%[5]s" at the revision of the pin`,
+			return nil, &missingModule{fmt.Errorf(`%s: pulling failed (%w), and %s is another image (%s). run "make publish FILTER=%s", or "make build FILTER=%[5]s" at the revision of the pin`,
 				ref, pullErr, m.file(ref.Filter()), digest, ref.Filter())}
 		}
-		m.say("%s: the registry does not have it (%v). %s is the pinned image and is used instead", ref.Filter(), pullErr, m.file(ref.Filter()))
+		m.say("%s: pulling it failed (%v). %s is the pinned image and is used instead", ref.Filter(), pullErr, m.file(ref.Filter()))
 	}
 	m.known[ref.Digest] = module
 	return module, nil
