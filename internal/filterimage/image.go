@@ -54,6 +54,11 @@ func Build(module []byte, f catalog.Filter, form Form) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	return BuildRead(module, m, f, form)
+}
+
+// BuildRead is Build for a module that was read already; reading is most of the work.
+func BuildRead(module []byte, m *wasmfile.Module, f catalog.Filter, form Form) (v1.Image, error) {
 	rc := runtimeConfig{Type: "envoy_proxy", ABIVersions: []string{"v" + m.ABI}}
 	rc.Config.RootIDs = []string{f.Name}
 	config, err := json.Marshal(rc)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
@@ -22,6 +23,27 @@ type job struct {
 	module []byte
 	image  v1.Image
 	tag    name.Tag
+}
+
+// newJobs reads every filter, side by side: validating the module is most of the work before the first request.
+func newJobs(o options, args []string) ([]job, error) {
+	jobs := make([]job, len(args))
+	errs := make([]error, len(args))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for i, arg := range args {
+		group.Go(func() error {
+			jobs[i], errs[i] = newJob(o, arg)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err // the first by position, not by time
+		}
+	}
+	return jobs, nil
 }
 
 // newJob reads the filter that arg names: a folder of the catalog with its compiled module, or a module with a plugin.yaml
@@ -53,7 +75,7 @@ func newJob(o options, arg string) (job, error) {
 	if findings := wasmfile.Lint(m); len(findings) > 0 {
 		return j, cli.Finding("%s: %s", modulePath, strings.Join(findings, "; "))
 	}
-	j.image, err = filterimage.Build(j.module, j.filter, o.form)
+	j.image, err = filterimage.BuildRead(j.module, m, j.filter, o.form)
 	return j, err
 }
 

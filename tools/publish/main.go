@@ -89,18 +89,16 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
-	var jobs []job
+	jobs, err := newJobs(o, args)
+	if err != nil {
+		return err
+	}
 	var refs bytes.Buffer
-	for _, arg := range args {
-		j, err := newJob(o, arg)
-		if err != nil {
-			return err
-		}
+	for _, j := range jobs {
 		ref, err := j.ref()
 		if err != nil {
 			return err
 		}
-		jobs = append(jobs, j)
 		fmt.Fprintln(&refs, ref)
 	}
 	if !o.dryRun {
