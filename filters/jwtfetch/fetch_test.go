@@ -39,7 +39,7 @@ func newProxy(t *testing.T, workers int, configJSON string) *proxy {
 	return p
 }
 
-func (p *proxy) addWorker(s store) *fetcher {
+func (p *proxy) addWorker(s store) {
 	sent := &callouts{}
 	random := rand.New(rand.NewPCG(1, uint64(len(p.workers))))
 	f := &fetcher{
@@ -59,7 +59,6 @@ func (p *proxy) addWorker(s store) *fetcher {
 		},
 	}
 	p.workers, p.sent = append(p.workers, f), append(p.sent, sent)
-	return f
 }
 
 // issue returns a service whose tokens are numbered and live for some time from when they were asked for.
