@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
@@ -42,6 +43,9 @@ type setup struct {
 	noToken bool             // nobody listens where token.internal should be
 	routes  []*routev3.Route // tried before the backend
 	workers int              // 2
+	envoy   string           // path of the program; the pinned one
+
+	upstreams map[string]netip.AddrPort // more clusters, by name
 }
 
 // chain is for readability: the order of its arguments is the order of the chain.
@@ -107,13 +111,18 @@ func start(t *testing.T, s setup) *proxy {
 	if s.noToken {
 		tokens = nobody(t)
 	}
+	if s.envoy == "" {
+		s.envoy = findEnvoy(t)
+	}
+	upstreams := map[string]netip.AddrPort{tokenCluster: tokens}
+	maps.Copy(upstreams, s.upstreams)
 	p := &proxy{t: t}
 	var err error
 	p.Proxy, err = sandbox.Start(t.Context(), sandbox.Config{
-		Envoy:     findEnvoy(t),
+		Envoy:     s.envoy,
 		Backend:   serve(t, s.backend),
 		Filters:   s.filters,
-		Upstreams: map[string]netip.AddrPort{tokenCluster: tokens},
+		Upstreams: upstreams,
 		Routes:    s.routes,
 		Workers:   s.workers,
 		LogLevel:  "info",
