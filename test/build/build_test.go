@@ -43,6 +43,35 @@ func TestSameBytesElsewhere(t *testing.T) {
 	}
 }
 
+// make build refuses a filter that would compile and then fail in Envoy, by file, line and remedy, and leaves no module.
+func TestBuildRefuses(t *testing.T) {
+	dir := clone.Tree(t, root)
+	main := filepath.Join(dir, "filters", "addheader", "main.go")
+	for name, c := range map[string]struct{ from, to, want string }{
+		"SetVMContext in main": {"func init() {", "func main() {", "filters/addheader/main.go:"},
+		"fmt":                  {"import ", "import _ \"fmt\"\nimport ", `a filter may not import "fmt": it adds 85 kB`},
+		"host code":            {"import ", "import _ \"github.com/wasmfleet/wasmfleet/internal/cli\"\nimport ", "it is host code"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			good, err := os.ReadFile(main)
+			require.NoError(t, err)
+			bad := strings.Replace(string(good), "func main() {}\n", "", 1)
+			bad = strings.Replace(bad, c.from, c.to, 1)
+			if !strings.Contains(bad, "func main()") {
+				bad += "\nfunc main() {}\n"
+			}
+			require.NoError(t, os.WriteFile(main, []byte(bad), 0o644))
+			cmd := exec.Command("make", "build", "FILTER=addheader")
+			cmd.Dir = dir
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(out), c.want)
+			require.NoFileExists(t, filepath.Join(dir, "build", "addheader.wasm"))
+			require.NoError(t, os.WriteFile(main, good, 0o644))
+		})
+	}
+}
+
 // toolchain is what the committed pins were built with, as `make tools` prints it. Another Go, LLVM, libc or binaryen may
 // compile to other bytes.
 const toolchain = `tinygo     tinygo version 0.41.1 linux/amd64 (using go version go1.26.8 and LLVM version 19.1.7)
