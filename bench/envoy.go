@@ -77,7 +77,7 @@ func newChains(peers []peer, copies int) ([]chain, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all stay taken until each has its own
+		defer func() { _ = l.Close() }() // all stay taken until each has its own
 		c := chain{peer: p, copies: copies, addr: l.Addr().(*net.TCPAddr).AddrPort()}
 		if p.empty() {
 			c.copies = 0

@@ -9,9 +9,13 @@ import (
 )
 
 // Pull fetches the image by its digest, never by its tag, and takes the module out of it. What the registry answers is
-// checked against the digest.
-func Pull(ctx context.Context, ref Ref, options ...remote.Option) ([]byte, error) {
-	digest, err := name.NewDigest(ref.Repo + "@" + ref.Digest)
+// checked against the digest. With plainHTTP the registry is spoken to over HTTP; one on loopback may be in any case.
+func Pull(ctx context.Context, ref Ref, plainHTTP bool, options ...remote.Option) ([]byte, error) {
+	reading := []name.Option{name.StrictValidation}
+	if plainHTTP {
+		reading = append(reading, name.Insecure)
+	}
+	digest, err := name.NewDigest(ref.Repo+"@"+ref.Digest, reading...)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ const (
 // modules finds the modules that pins name: in the registry, or in build/ when that holds exactly the pinned image.
 type modules struct {
 	build, filters string
+	plainHTTP      bool
 	options        []remote.Option
 	say            func(format string, args ...any)
 
@@ -37,15 +38,12 @@ func newModules(o options, say func(string, ...any)) *modules {
 	transport := remote.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	transport.ResponseHeaderTimeout = pullTimeout / 2
-	var rt http.RoundTripper = transport
-	if o.plainHTTP {
-		rt = plainHTTP{rt}
-	}
 	return &modules{
-		build:   o.build,
-		filters: o.filters,
+		build:     o.build,
+		filters:   o.filters,
+		plainHTTP: o.plainHTTP,
 		options: []remote.Option{
-			remote.WithTransport(rt),
+			remote.WithTransport(transport),
 			remote.WithAuthFromKeychain(authn.DefaultKeychain),
 			remote.WithUserAgent("wasmfleet-run"),
 			remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
@@ -94,7 +92,7 @@ func (m *modules) pull(ctx context.Context, ref filterimage.Ref) ([]byte, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	module, err := filterimage.Pull(ctx, ref, m.options...)
+	module, err := filterimage.Pull(ctx, ref, m.plainHTTP, m.options...)
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
 		// The other pins are likely to be in the same registry, and each would wait as long.
@@ -134,12 +132,3 @@ func (m *modules) built(filter, want string) (module []byte, digest string, err 
 }
 
 func (m *modules) file(filter string) string { return filepath.Join(m.build, filter+".wasm") }
-
-// plainHTTP sends what was meant for HTTPS over HTTP.
-type plainHTTP struct{ http.RoundTripper }
-
-func (t plainHTTP) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.URL.Scheme = "http"
-	return t.RoundTripper.RoundTrip(r)
-}
