@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"io"
 	"os"
 	"testing"
 
@@ -138,6 +139,30 @@ func tarball(t *testing.T, name string, content []byte, mediaType types.MediaTyp
 	require.NoError(t, w.Close())
 	require.NoError(t, z.Close())
 	return static.NewLayer(b.Bytes(), mediaType)
+}
+
+// A layer that unpacks to more than Istio would read ends with an error, not with the memory.
+func TestModuleBomb(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	const size = 300 << 20
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: "plugin.wasm", Mode: 0o644, Size: size}))
+	_, err := io.CopyN(w, zeros{}, size)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.NoError(t, z.Close())
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer(b.Bytes(), types.OCILayer))
+	require.NoError(t, err)
+	_, _, err = filterimage.Module(img)
+	require.ErrorContains(t, err, "over 268435456 bytes")
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func TestSameModule(t *testing.T) {

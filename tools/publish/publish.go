@@ -16,8 +16,8 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 )
 
-// parallel bounds the uploads under way at once.
-const parallel = 8
+// parallel bounds the filters under way at once. What a push costs is mostly waiting for the registry.
+const parallel = 32
 
 // publisher pushes the jobs of one command to one registry.
 type publisher struct {
