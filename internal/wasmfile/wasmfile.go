@@ -76,3 +76,19 @@ func (m *Module) Has(export string) bool {
 	_, ok := slices.BinarySearch(m.Exports, export)
 	return ok
 }
+
+// Capabilities are the names that Envoy's capability_restriction_config must allow for the module to work as it does without:
+// the calls it imports and the callbacks it exports (proxy-wasm-cpp-host, src/wasm.cc). Allocation and _initialize need none.
+func (m *Module) Capabilities() []string {
+	var names []string
+	for _, i := range m.Imports {
+		names = append(names, i.Name)
+	}
+	for _, e := range m.Exports {
+		if strings.HasPrefix(e, "proxy_on_") && e != "proxy_on_memory_allocate" {
+			names = append(names, e)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -49,6 +49,14 @@ func TestLint(t *testing.T) {
 	}
 }
 
+func TestCapabilities(t *testing.T) {
+	module, err := os.ReadFile("testdata/lint/ok.wasm")
+	require.NoError(t, err)
+	m, err := wasmfile.Read(module)
+	require.NoError(t, err)
+	require.Equal(t, []string{"proxy_add_header_map_value"}, m.Capabilities(), "neither _initialize nor the allocator")
+}
+
 func TestReadRefuses(t *testing.T) {
 	ok, err := os.ReadFile("testdata/lint/ok.wasm")
 	require.NoError(t, err)

@@ -59,7 +59,7 @@ func check(ctx context.Context, o options, args []string, stdout io.Writer) erro
 	for _, i := range m.Imports {
 		imports = append(imports, i.Name)
 	}
-	fmt.Fprintf(stdout, "abi      %s\nimports  %s\n", m.ABI, strings.Join(imports, " "))
+	fmt.Fprintf(stdout, "abi      %s\nimports  %s\nallow    %s\n", m.ABI, strings.Join(imports, " "), strings.Join(m.Capabilities(), " "))
 	if findings := wasmfile.Lint(m); len(findings) > 0 {
 		return cli.Finding("%s: %s", ref, strings.Join(findings, "; "))
 	}
