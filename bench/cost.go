@@ -85,7 +85,7 @@ func (e *envoy) perRequest(ctx context.Context, c chain, duration time.Duration)
 	return float64((after.cpu - before.cpu).Microseconds()) / float64(requests), nil
 }
 
-// The ratio of an arm to itself that a run may show. Beyond, the machine was too busy to compare anything.
+// What the ratio of two equal chains may be. Beyond, the machine was too busy to compare anything.
 const lowestAA, highestAA = 0.97, 1.03
 
 // voided says why the rounds prove nothing, if they do not.
@@ -93,6 +93,6 @@ func voided(aa estimate) error {
 	if aa.Median >= lowestAA && aa.Median <= highestAA {
 		return nil
 	}
-	return fmt.Errorf("the run is void: the same chain measured twice differs by %.3f (A/A), outside %.2f to %.2f. run it again on a quieter machine, or with more --rounds",
+	return fmt.Errorf("the run is void: the same chain measured twice has a ratio of %.3f (A/A), outside %.2f to %.2f. run it again on a quieter machine, or with more --rounds",
 		aa.Median, lowestAA, highestAA)
 }

@@ -37,6 +37,7 @@ func (r report) plot(w io.Writer) error {
 	for i, x := range r.Rows {
 		rows[len(rows)-1-i], names[len(rows)-1-i] = x, x.Peer
 	}
+	plot.DefaultFont.Variant = "Sans"
 	p := plot.New()
 	p.Title.Text = "One response header: CPU time of Envoy per filter and request"
 	p.Title.Padding = vg.Points(8)
@@ -64,6 +65,7 @@ func (r report) plot(w io.Writer) error {
 		return err
 	}
 	p.Add(errors)
+	p.X.Max *= 1.03 // room beside the longest bar
 	svg, err := p.WriterTo(20*vg.Centimeter, 9*vg.Centimeter, "svg")
 	if err != nil {
 		return err
