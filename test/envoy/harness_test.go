@@ -9,6 +9,7 @@ package envoy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,6 +47,7 @@ type setup struct {
 	workers int              // 2
 	envoy   string           // path of the program; the pinned one
 
+	tokensAt  netip.AddrPort            // a token service that is there already
 	upstreams map[string]netip.AddrPort // more clusters, by name
 }
 
@@ -101,24 +104,57 @@ type proxy struct {
 // start returns when the proxy serves.
 func start(t *testing.T, s setup) *proxy {
 	t.Helper()
+	return startTogether(t, s)[0]
+}
+
+// startTogether returns when all the proxies serve, which start at the same time.
+func startTogether(t *testing.T, setups ...setup) []*proxy {
+	t.Helper()
+	proxies := make([]*proxy, len(setups))
+	errs := make([]error, len(setups))
+	var started sync.WaitGroup
+	for i, s := range setups {
+		p := &proxy{t: t}
+		proxies[i] = p
+		config := s.config(t)
+		config.Log = p.remember
+		started.Go(func() { p.Proxy, errs[i] = sandbox.Start(t.Context(), config) })
+		t.Cleanup(func() {
+			if p.Proxy != nil {
+				p.Stop()
+			}
+			if t.Failed() {
+				t.Logf("Envoy's log:\n%s", p.logged())
+			}
+		})
+	}
+	started.Wait()
+	require.NoError(t, errors.Join(errs...))
+	return proxies
+}
+
+// config starts the services that the setup does not bring.
+func (s setup) config(t *testing.T) sandbox.Config {
+	t.Helper()
 	if s.backend == nil {
 		s.backend = sandbox.Echo
 	}
 	if s.tokens == nil {
 		s.tokens = sandbox.Tokens
 	}
-	tokens := serve(t, s.tokens)
-	if s.noToken {
-		tokens = nobody(t)
-	}
 	if s.envoy == "" {
 		s.envoy = findEnvoy(t)
 	}
+	tokens := s.tokensAt
+	switch {
+	case s.noToken:
+		tokens = nobody(t)
+	case !tokens.IsValid():
+		tokens = serve(t, s.tokens)
+	}
 	upstreams := map[string]netip.AddrPort{tokenCluster: tokens}
 	maps.Copy(upstreams, s.upstreams)
-	p := &proxy{t: t}
-	var err error
-	p.Proxy, err = sandbox.Start(t.Context(), sandbox.Config{
+	return sandbox.Config{
 		Envoy:     s.envoy,
 		Backend:   serve(t, s.backend),
 		Filters:   s.filters,
@@ -126,18 +162,7 @@ func start(t *testing.T, s setup) *proxy {
 		Routes:    s.routes,
 		Workers:   s.workers,
 		LogLevel:  "info",
-		Log:       p.remember,
-	})
-	t.Cleanup(func() {
-		if p.Proxy != nil {
-			p.Stop()
-		}
-		if t.Failed() {
-			t.Logf("Envoy's log:\n%s", p.logged())
-		}
-	})
-	require.NoError(t, err)
-	return p
+	}
 }
 
 func findEnvoy(t *testing.T) string {
@@ -279,3 +304,26 @@ func (p *proxy) logs(text string) {
 	p.t.Helper()
 	require.Eventually(p.t, func() bool { return strings.Contains(p.logged(), text) }, 5*time.Second, 5*time.Millisecond, "not logged: %s", text)
 }
+
+var resident = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
+
+// memory is Envoy's resident memory in bytes; 0 where there is no /proc.
+func (p *proxy) memory() int {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if os.IsNotExist(err) {
+		return 0
+	}
+	require.NoError(p.t, err)
+	match := resident.FindSubmatch(status)
+	require.NotNil(p.t, match)
+	kB, err := strconv.Atoi(string(match[1]))
+	require.NoError(p.t, err)
+	return kB * 1024
+}
+
+// What a test waits for takes milliseconds on a machine that has nothing else to do.
+const (
+	timeout  = 20 * time.Second
+	interval = 5 * time.Millisecond
+)

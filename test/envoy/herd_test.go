@@ -1,0 +1,90 @@
+package envoy
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+)
+
+// fetchLog is a token service that remembers who asked when.
+type fetchLog struct {
+	mu  sync.Mutex
+	log map[string][]time.Time
+}
+
+func (l *fetchLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	l.log[r.Header.Get("x-proxy")] = append(l.log[r.Header.Get("x-proxy")], time.Now())
+	l.mu.Unlock()
+	sandbox.Tokens(w, r)
+}
+
+// take returns the log and forgets it.
+func (l *fetchLog) take() map[string][]time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	log := l.log
+	l.log = map[string][]time.Time{}
+	return log
+}
+
+// Proxies of eight workers each start together, and again: each fetches once, and once for each refresh.
+func TestNoHerd(t *testing.T) {
+	t.Parallel()
+	const workers, lifetime = 8, 2 * time.Second
+	service := &fetchLog{log: map[string][]time.Time{}}
+	var setups []setup
+	for i := range herdProxies {
+		setups = append(setups, setup{filters: chain(herdFilter(t, i, "true")), tokensAt: serve(t, service), workers: workers})
+	}
+	for range 2 {
+		proxies := startTogether(t, setups...)
+		for _, p := range proxies {
+			p.whenServing()
+		}
+		time.Sleep(lifetime * 3 / 2)
+		for _, p := range proxies {
+			require.Equal(t, http.StatusOK, p.get("/").status)
+			p.neverTrapped()
+			p.Stop()
+		}
+		log := service.take()
+		require.Len(t, log, herdProxies)
+		for _, fetches := range log {
+			require.GreaterOrEqual(t, len(fetches), 2, "no refresh")
+			for i := 1; i < len(fetches); i++ {
+				// A tenth of the lifetime is for the way; a refresh comes at 72 to 88 % of the rest.
+				require.Greater(t, fetches[i].Sub(fetches[i-1]), lifetime*9/10*70/100, "two fetches for one refresh: %v", fetches)
+			}
+		}
+		t.Logf("%d proxies of %d workers, fetches: %v", len(log), workers, counts(log))
+	}
+}
+
+// The control: without sharing, each worker fetches for itself.
+func TestWithoutSharingWorkersFetchEach(t *testing.T) {
+	t.Parallel()
+	const workers = 4
+	service := &fetchLog{log: map[string][]time.Time{}}
+	p := start(t, setup{filters: chain(herdFilter(t, 0, "false")), tokens: service, workers: workers})
+	p.whenServing()
+	require.Eventually(t, func() bool { return p.stat(`wasmcustom\.jwtfetch\.fetches\.total`) >= workers }, timeout, interval)
+}
+
+func herdFilter(t *testing.T, proxy int, share string) sandbox.Filter {
+	return filter(t, "jwtfetch", fmt.Sprintf(`{upstream: {host: token.internal, port: 80}, share: %s,
+		request: {path: /auth, headers: {x-proxy: "%d"}}, token: {json: /access_token}, lifetime: {fixed: 2s}}`, share, proxy))
+}
+
+func counts(log map[string][]time.Time) (n []int) {
+	for _, fetches := range log {
+		n = append(n, len(fetches))
+	}
+	return n
+}
