@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools build test e2e check publish promote render run demo clean
+.PHONY: help tools build test e2e bench check publish promote render run demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,11 +101,19 @@ demo: tools-quiet bin/publish bin/promote bin/render bin/run $(CRANE) $(patsubst
 ## ---- tests and checks
 
 test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
-	@go test ./...
+	@go test ./filters/... ./internal/... ./tools/...
+	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
 # One set of flags for everything in that module, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/publish $(CRANE) $(REGISTRY) ## images against Istio's own code and a real registry
-	@cd test/e2e && CGO_ENABLED=0 go test -trimpath ./...
+	@bench/build.sh rust gowasip1
+	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath ./...
+
+bench: build bin/publish $(CRANE) | tools-quiet ## the filters beside their peers, publish beside crane and oras [BENCHFLAGS=--write]
+	@bench/build.sh
+	@cd bench && go run . $(BENCHFLAGS)
+	@cd bench/publish/oras && go build -o ../../build/oras oras.land/oras/cmd/oras
+	@cd bench && go run ./publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
 
 check: $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, clean tree
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -7,24 +7,12 @@ mkdir -p build
 
 say() { echo "bench: $*" >&2; }
 die() { say "$*"; exit 3; }
+. ../toolchain/system.sh
 fresh() { # OUT SOURCE...: OUT is newer than all of them
   local out=$1 source
   shift
   [ -f "$out" ] || return 1
   for source; do [ "$out" -nt "$source" ] || return 1; done
-}
-
-# system PACKAGE...: Debian packages by apt-get where that works, otherwise the one command to run.
-system() {
-  command -v apt-get >/dev/null || die "missing from this system: $*. install them with your package manager, then run make bench again"
-  local sudo=
-  if [ "$(id -u)" != 0 ]; then
-    sudo -n true 2>/dev/null || die "missing system packages. run: sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
-    sudo=sudo
-  fi
-  say "installing with apt-get: $*"
-  { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"; } >build/apt.log 2>&1 ||
-    { tail -n 5 build/apt.log >&2; die "apt-get failed. run: sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"; }
 }
 
 # The flags of the SDK's examples, on the target that replaced theirs. Debug sections are left out of every peer: sizes compare.
@@ -97,8 +85,14 @@ peer() {
 
 command -v go >/dev/null || die "go is missing. install Go 1.26 or newer"
 command -v wasm-as >/dev/null && command -v wasm-metadce >/dev/null || system binaryen
-peer floor peers/floor/floor.wat
-peer sdkexample peers/sdkexample/main.go go.mod ../Tools.mk
-peer gowasip1 peers/gowasip1/main.go go.mod
-peer rust peers/rust/src/lib.rs peers/rust/Cargo.toml peers/rust/Cargo.lock peers/rust/rust-toolchain.toml
-peer rustpruned build/rust.wasm peers/rust/exports.json
+[ $# -gt 0 ] || set -- floor sdkexample gowasip1 rust rustpruned
+for name; do
+  case $name in
+    floor) peer floor peers/floor/floor.wat ;;
+    sdkexample) peer sdkexample peers/sdkexample/main.go go.mod ../Tools.mk ;;
+    gowasip1) peer gowasip1 peers/gowasip1/main.go go.mod ;;
+    rust) peer rust peers/rust/src/lib.rs peers/rust/Cargo.toml peers/rust/Cargo.lock peers/rust/rust-toolchain.toml ;;
+    rustpruned) peer rustpruned build/rust.wasm peers/rust/exports.json ;;
+    *) die "unknown peer $name" ;;
+  esac
+done

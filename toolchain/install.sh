@@ -12,6 +12,7 @@ trap 'rm -rf "$tmp"' EXIT
 
 say() { echo "tools: $*" >&2; }
 die() { say "$*"; exit 3; }
+. toolchain/system.sh
 version_of() { # TOOL PATH: the version it says it is, or nothing
   case $1 in
     tinygo) "$2" version 2>/dev/null | sed -n 's/^tinygo version \([^ ]*\).*/\1/p' ;;
@@ -53,20 +54,6 @@ use() {
     return 1
   fi
   link "$1" "$2" "$at"
-}
-
-# system PACKAGE...: Debian packages by apt-get where that works, otherwise the one command to run.
-system() {
-  command -v apt-get >/dev/null ||
-    die "missing from this system: $*. install them with your package manager (on macOS: brew install tinygo binaryen), then run make tools again"
-  local sudo=
-  if [ "$(id -u)" != 0 ]; then
-    sudo -n true 2>/dev/null || die "missing system packages. run: sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
-    sudo=sudo
-  fi
-  say "installing with apt-get: $*"
-  { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"; } >"$tmp/apt.log" 2>&1 ||
-    { tail -n 5 "$tmp/apt.log" >&2; die "apt-get failed. run: sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"; }
 }
 
 # TinyGo is built from its Go module, whose zip lacks the git submodules: the tree it needs at run time is put together from

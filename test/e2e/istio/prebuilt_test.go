@@ -20,6 +20,19 @@ func TestPrebuiltC(t *testing.T) {
 	publishPrebuilt(t, file, "../prebuilt/c/plugin.yaml")
 }
 
+// Rust, and Go by the standard compiler; "make e2e" builds them from bench/peers.
+func TestPrebuiltPeers(t *testing.T) {
+	for _, peer := range []string{"rust", "gowasip1"} {
+		t.Run(peer, func(t *testing.T) {
+			built := filepath.Join(root, "bench", "build", peer+".wasm")
+			require.FileExists(t, built, `run "make e2e"`)
+			file := filepath.Join(t.TempDir(), "plugin.wasm")
+			copyFile(t, built, file)
+			publishPrebuilt(t, file, filepath.Join("../prebuilt", peer, "plugin.yaml"))
+		})
+	}
+}
+
 // The lint holds for them too: a C program with main is no filter.
 func TestPrebuiltCommandIsRefused(t *testing.T) {
 	dir := t.TempDir()
