@@ -19,7 +19,7 @@ unexport TINYGO ENVOY
 .PHONY: help tools build test e2e bench check publish promote render run demo clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## ---- toolchain
 

@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LINT", modules)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": dockerLogin},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": dockerLogin, "helper": credentialHelper},
 	})
 }
 
@@ -82,4 +82,10 @@ func dockerLogin(ts *testscript.TestScript, _ bool, args []string) {
 	auth := base64.StdEncoding.EncodeToString([]byte(args[1] + ":" + args[2]))
 	config := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, args[0], auth)
 	ts.Check(os.WriteFile(ts.MkAbs("config.json"), []byte(config), 0o600))
+}
+
+// credentialHelper: helper HOST FILE writes a docker configuration that names docker-credential-story for the host.
+func credentialHelper(ts *testscript.TestScript, _ bool, args []string) {
+	config := fmt.Sprintf(`{"credHelpers":{%q:"story"}}`, args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(config), 0o600))
 }
