@@ -31,11 +31,17 @@ func module(t *testing.T, root, filter string) []byte {
 	return m
 }
 
-// A clone in another folder builds the same bytes.
+// A clone in another folder, for somebody else in another time zone, builds the same bytes.
 func TestSameBytesElsewhere(t *testing.T) {
 	dir := clone.Tree(t, root)
-	cmd := exec.Command("make", "build")
+	cmd := exec.Command("bash", "-c", "umask 077; make build")
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "TZ=Pacific/Chatham", "LC_ALL=C")
+	for _, cache := range []string{"GOCACHE", "GOMODCACHE"} { // found by way of HOME; only TinyGo's own starts empty
+		at, err := exec.Command("go", "env", cache).Output()
+		require.NoError(t, err)
+		cmd.Env = append(cmd.Env, cache+"="+strings.TrimSpace(string(at)))
+	}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	for _, f := range filters(t) {
