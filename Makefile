@@ -107,17 +107,18 @@ test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and r
 # One set of flags for everything in that module, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/publish $(CRANE) $(REGISTRY) ## images against Istio's own code and a real registry
 	@bench/build.sh rust gowasip1
+	@cd bench && go test ./...
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath ./...
 
 bench: build bin/publish $(CRANE) | tools-quiet ## the filters beside their peers, publish beside crane and oras [BENCHFLAGS=--write]
 	@bench/build.sh
-	@cd bench && go run . $(BENCHFLAGS)
+	@cd bench && go build -o build/ . ./publish && build/bench $(BENCHFLAGS)
 	@cd bench/publish/oras && go build -o ../../build/oras oras.land/oras/cmd/oras
-	@cd bench && go run ./publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
+	@cd bench && build/publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
 
 check: $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, clean tree
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
-	@go vet ./...
+	@go vet ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
 	@bin/render --check

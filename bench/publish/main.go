@@ -43,8 +43,9 @@ func main() {
 	module := flag.String("module", "../build/addheader.wasm", "the module that every filter is a variant of")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *rounds, *publish, *crane, *oras, *module); err != nil {
+	err := run(ctx, *rounds, *publish, *crane, *oras, *module)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(3)
 	}

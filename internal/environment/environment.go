@@ -23,12 +23,13 @@ const None = "none"
 
 // Environment is what environment.yaml says.
 type Environment struct {
-	Name     string `yaml:"-"`        // the overlay's folder
-	Dir      string `yaml:"-"`        // manifests/overlays/<name>
-	Upstream string `yaml:"upstream"` // the environment that pins come from, or none
-	Istio    string `yaml:"istio"`    // the minor that runs there, such as "1.29"
-	API      string `yaml:"api"`      // the kind of object to render: WasmPlugin
-	Registry string `yaml:"registry"` // optional: host/path of a mirror; pins keep their digest and take this place
+	Name      string `yaml:"-"`        // the overlay's folder
+	Manifests string `yaml:"-"`        // the folder that holds overlays and rendered
+	Dir       string `yaml:"-"`        // manifests/overlays/<name>
+	Upstream  string `yaml:"upstream"` // the environment that pins come from, or none
+	Istio     string `yaml:"istio"`    // the minor that runs there, such as "1.29"
+	API       string `yaml:"api"`      // the kind of object to render: WasmPlugin
+	Registry  string `yaml:"registry"` // optional: host/path of a mirror; pins keep their digest and take this place
 }
 
 // APIs that an environment may ask for.
@@ -38,7 +39,7 @@ var istioSyntax = regexp.MustCompile(`^1\.[0-9]{1,3}$`)
 
 // Load reads the environment name below manifests/overlays and lists the known ones when there is none.
 func Load(manifests, name string) (Environment, error) {
-	e := Environment{Name: name, Dir: filepath.Join(manifests, "overlays", name), API: "WasmPlugin"}
+	e := Environment{Name: name, Manifests: manifests, Dir: filepath.Join(manifests, "overlays", name), API: "WasmPlugin"}
 	file := filepath.Join(e.Dir, File)
 	data, err := os.ReadFile(file)
 	if name == "" || name != filepath.Base(name) || errors.Is(err, fs.ErrNotExist) {
@@ -115,7 +116,7 @@ func names(manifests string) ([]string, error) {
 
 // Rendered is the folder that Argo CD syncs for this environment.
 func (e Environment) Rendered() string {
-	return filepath.Join(filepath.Dir(filepath.Dir(e.Dir)), "rendered", e.Name)
+	return filepath.Join(e.Manifests, "rendered", e.Name)
 }
 
 // PinsFile is the kustomize component that holds the digests.

@@ -20,6 +20,9 @@ type object struct {
 
 // build runs kustomize on the overlay. The objects, their bytes and their file names are those of `kustomize build -o`.
 func build(env environment.Environment) ([]object, error) {
+	if err := checkOffline(env.Manifests, env.Dir); err != nil {
+		return nil, err
+	}
 	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), env.Dir)
 	if err != nil {
 		return nil, err
