@@ -86,7 +86,7 @@ func TestClientCannotSupplyTheHeader(t *testing.T) {
 			for _, lines := range append(spellings, malformed...) {
 				for _, framing := range []string{"\r\n", "content-length: 3\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Token: " + forged + "\r\n\r\n"} {
 					head := strings.Join(append(lines, ""), "\r\n")
-					if a, ok := p.send("POST / HTTP/1.1\r\nhost: test\r\n" + head + framing); ok {
+					if a, ok := p.send("POST / HTTP/1.1\r\nhost: test\r\n"+head+framing, timeout); ok {
 						arrived(head+framing, a.StatusCode, a.Header)
 					}
 				}

@@ -2,6 +2,8 @@
 
 package envoy
 
+import "time"
+
 // The short form of the suite, for every `make test`. soak_test.go has the long one.
 const (
 	memoryRequests  = 100_000
@@ -12,6 +14,10 @@ const (
 
 	swaps        = 10
 	swapRequests = 10_000
+	swapEvery    = 200 * time.Millisecond
+	swapGrowth   = 32 * megabyte
+
+	hostileRequests = 500 // of each HTTP version
 
 	herdProxies = 3
 )

@@ -2,6 +2,8 @@
 
 package envoy
 
+import "time"
+
 // The long form of the suite: `make soak`.
 const (
 	memoryRequests  = 2_000_000
@@ -12,6 +14,10 @@ const (
 
 	swaps        = 100
 	swapRequests = 100_000
+	swapEvery    = time.Second
+	swapGrowth   = 12 * megabyte
+
+	hostileRequests = 20_000 // of each HTTP version
 
 	herdProxies = 5
 )

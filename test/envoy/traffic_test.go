@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -60,7 +59,7 @@ func (p *proxy) traffic(clients int, path string, check func(answer) error, head
 				var err error
 				if c, err = c.open(p); err == nil {
 					var a answer
-					if a, err = c.ask(request); err == nil {
+					if a, err = c.ask(request, timeout); err == nil {
 						err = check(a)
 					}
 				}
@@ -120,14 +119,14 @@ func (c *connection) open(p *proxy) (*connection, error) {
 }
 
 // ask sends a request in the bytes of HTTP/1.1. The connection is closed after an error, and when the proxy says so.
-func (c *connection) ask(request string) (answer, error) {
+func (c *connection) ask(request string, timeout time.Duration) (answer, error) {
 	closes := true
 	defer func() {
 		if closes {
 			c.close()
 		}
 	}()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return answer{}, err
 	}
 	if _, err := io.WriteString(c, request); err != nil {
@@ -154,15 +153,14 @@ func (c *connection) close() {
 	}
 }
 
-// send opens a connection for one request in the bytes of HTTP/1.1. A proxy that closes it without an answer is no error.
-func (p *proxy) send(request string) (answer, bool) {
-	p.t.Helper()
+// send opens a connection for one request in the bytes of HTTP/1.1. It may be that there is no answer.
+func (p *proxy) send(request string, timeout time.Duration) (answer, bool) {
 	var none *connection
 	c, err := none.open(p)
-	require.NoError(p.t, err)
+	if err != nil {
+		return answer{}, false
+	}
 	defer c.close()
-	a, err := c.ask(request)
-	var timeout net.Error
-	require.False(p.t, errors.As(err, &timeout) && timeout.Timeout(), "no answer to %.200q", request)
+	a, err := c.ask(request, timeout)
 	return a, err == nil
 }
