@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,6 +31,8 @@ type Environment struct {
 	Istio     string `yaml:"istio"`    // the minor that runs there, such as "1.29"
 	API       string `yaml:"api"`      // the kind of object to render: WasmPlugin
 	Registry  string `yaml:"registry"` // optional: host/path of a mirror; pins keep their digest and take this place
+	// Allow switches a rule of render off: rule → reason. Its findings are still shown, with the reason.
+	Allow map[string]string `yaml:"allow"`
 }
 
 // APIs that an environment may ask for.
@@ -61,6 +64,8 @@ func Load(manifests, name string) (Environment, error) {
 		return e, fmt.Errorf("%s: upstream %q is the environment itself", file, name)
 	case !istioSyntax.MatchString(e.Istio):
 		return e, fmt.Errorf(`%s: istio %q: want a quoted minor such as "1.29"`, file, e.Istio)
+	case slices.Contains(slices.Collect(maps.Values(e.Allow)), ""):
+		return e, fmt.Errorf("%s: allow: want a reason for each rule", file)
 	case !slices.Contains(APIs, e.API):
 		return e, fmt.Errorf("%s: api %q: want one of %s", file, e.API, strings.Join(APIs, ", "))
 	}

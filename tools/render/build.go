@@ -23,7 +23,11 @@ func build(env environment.Environment) ([]object, error) {
 	if err := checkOffline(env.Manifests, env.Dir); err != nil {
 		return nil, err
 	}
-	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), env.Dir)
+	return kustomize(filesys.MakeFsOnDisk(), env.Dir)
+}
+
+func kustomize(fs filesys.FileSystem, dir string) ([]object, error) {
+	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fs, dir)
 	if err != nil {
 		return nil, err
 	}

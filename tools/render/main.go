@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 )
@@ -17,8 +19,8 @@ import (
 func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command() cli.Command {
-	var dir, format string
-	var check bool
+	var dir, filters, format string
+	var check, list bool
 	return cli.Command{
 		Name: "render",
 		Args: "[ENV…]",
@@ -26,6 +28,8 @@ func command() cli.Command {
 or nothing. Without ENV every environment. It prints findings and the files changed.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&dir, "dir", "manifests", "`folder` of the manifests")
+			f.StringVar(&filters, "filters", "filters", "`folder` of the filters, for the rules that read their plugin.yaml")
+			f.BoolVar(&list, "rules", false, "list the rules and what they want")
 			f.BoolVar(&check, "check", false, "write nothing; exit 1 when rendered files are stale")
 			f.StringVar(&format, "format", "text", "text or json")
 		},
@@ -33,11 +37,21 @@ or nothing. Without ENV every environment. It prints findings and the files chan
 			if format != "text" && format != "json" {
 				return cli.Usage("--format %q: want text or json", format)
 			}
+			if list {
+				for _, r := range rules {
+					fmt.Fprintf(stdout, "%-15s %s\n", r.name, r.about)
+				}
+				return nil
+			}
 			envs, err := selectEnvironments(dir, args)
 			if err != nil {
 				return err
 			}
-			return run(envs, check, format == "json", stdout)
+			known, err := catalog.Load(filters)
+			if err != nil {
+				return cli.Finding("%w", err)
+			}
+			return run(envs, known, check, format == "json", stdout)
 		},
 	}
 }
@@ -65,7 +79,7 @@ type result struct {
 }
 
 // run builds every environment before it writes the first: a finding anywhere leaves all files as they are.
-func run(envs []environment.Environment, check, asJSON bool, stdout io.Writer) error {
+func run(envs []environment.Environment, filters []catalog.Filter, check, asJSON bool, stdout io.Writer) error {
 	r := result{Findings: []finding{}, Changed: []string{}}
 	trees := map[string][]object{}
 	for _, env := range envs {
@@ -74,8 +88,17 @@ func run(envs []environment.Environment, check, asJSON bool, stdout io.Writer) e
 			return cli.Finding("%s: %w", env.Dir, err)
 		}
 		trees[env.Name] = objects
-		r.Findings = append(r.Findings, lint(env, objects)...)
+		t, err := newTree(env, objects, filters)
+		if err != nil {
+			return cli.Finding("%s: %w", env.Dir, err)
+		}
+		findings, err := lint(t)
+		if err != nil {
+			return cli.Finding("%s: %w", env.Dir, err)
+		}
+		r.Findings = append(r.Findings, findings...)
 	}
+	failing := slices.ContainsFunc(r.Findings, func(f finding) bool { return f.Allowed == "" })
 	for _, env := range envs {
 		changed, err := differences(env.Rendered(), trees[env.Name])
 		if err != nil {
@@ -87,17 +110,17 @@ func run(envs []environment.Environment, check, asJSON bool, stdout io.Writer) e
 		switch {
 		case check:
 			r.Stale = append(r.Stale, changed...)
-		case len(r.Findings) == 0 && len(changed) > 0:
+		case !failing && len(changed) > 0:
 			if err := write(env.Rendered(), trees[env.Name]); err != nil {
 				return fmt.Errorf("writing %s: %w", env.Rendered(), err)
 			}
 			r.Changed = append(r.Changed, changed...)
 		}
 	}
-	return r.print(stdout, asJSON)
+	return r.print(stdout, asJSON, failing)
 }
 
-func (r result) print(w io.Writer, asJSON bool) error {
+func (r result) print(w io.Writer, asJSON, failing bool) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -115,7 +138,7 @@ func (r result) print(w io.Writer, asJSON bool) error {
 			fmt.Fprintf(w, "%s is stale. run \"make render\" and commit the result\n", file)
 		}
 	}
-	if len(r.Findings)+len(r.Stale) > 0 {
+	if failing || len(r.Stale) > 0 {
 		return cli.ErrFindings
 	}
 	return nil

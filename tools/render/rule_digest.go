@@ -8,28 +8,33 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 )
 
-// ruleDigest wants every module named by digest: a tag can be moved, and Istio's agent never looks at it again.
-var ruleDigest = rule{"digest", func(env environment.Environment, o object) []string {
-	if o.GetKind() != "WasmPlugin" {
-		return nil
-	}
-	url, err := o.GetString("spec.url")
-	if err != nil {
-		return []string{`spec.url is missing. write "url: filter://<filter>" in the base`}
-	}
-	if filter, ok := strings.CutPrefix(url, environment.Scheme); ok {
-		how := fmt.Sprintf("make promote FILTER=%s TO=%s", filter, env.Name)
-		if env.Upstream == environment.None {
-			how = fmt.Sprintf(`make publish FILTER=%s", then "make promote TO=%s`, filter, env.Name)
+var ruleDigest = rule{
+	"digest",
+	"an image is named by digest: a tag can be moved, and Istio's agent does not look at it again",
+	func(t *tree, found func(plugin, string, ...any)) {
+		for _, p := range t.plugins {
+			url := p.Spec.Url
+			if filter, ok := strings.CutPrefix(url, environment.Scheme); ok {
+				how := fmt.Sprintf("make promote FILTER=%s TO=%s", filter, t.env.Name)
+				if t.env.Upstream == environment.None {
+					how = fmt.Sprintf(`make publish FILTER=%s" and "make promote TO=%s`, filter, t.env.Name)
+				}
+				found(p, `url %q is not pinned. run "%s"`, url, how)
+				continue
+			}
+			ref, ok := strings.CutPrefix(url, "oci://")
+			if !ok {
+				found(p, `url %q: want an oci:// reference with a digest. write "url: filter://<filter>" in the base and promote a pin`, url)
+				continue
+			}
+			r, err := filterimage.ParseRef(ref)
+			if err != nil {
+				found(p, "url: %v. promote a pin", err)
+				continue
+			}
+			if hex := strings.TrimPrefix(r.Digest, "sha256:"); p.Spec.Sha256 != "" && p.Spec.Sha256 != hex {
+				found(p, "sha256 %s is not the digest in url, %s: Istio refuses the image. remove sha256", p.Spec.Sha256, hex)
+			}
 		}
-		return []string{fmt.Sprintf(`url %q is not pinned. run "%s"`, url, how)}
-	}
-	ref, ok := strings.CutPrefix(url, "oci://")
-	if !ok {
-		return []string{fmt.Sprintf(`url %q: want an oci:// reference with a digest. write "url: filter://<filter>" in the base and promote a pin`, url)}
-	}
-	if _, err := filterimage.ParseRef(ref); err != nil {
-		return []string{err.Error() + ". promote a pin"}
-	}
-	return nil
-}}
+	},
+}

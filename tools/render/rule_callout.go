@@ -1,0 +1,74 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+var ruleCallout = rule{
+	"callout",
+	"a service that a filter calls is in the mesh or declared by a ServiceEntry: otherwise Envoy has no cluster to call",
+	func(t *tree, found func(plugin, string, ...any)) {
+		for _, p := range t.plugins {
+			if p.filter == nil {
+				continue
+			}
+			for _, c := range p.filter.Callouts {
+				upstream := at(p.Spec.PluginConfig, c.Upstream)
+				host, port := upstream["host"].GetStringValue(), int(upstream["port"].GetNumberValue())
+				if upstream["cluster"].GetStringValue() != "" || host == "" || strings.HasSuffix(host, ".svc.cluster.local") || t.declares(host, port) {
+					continue
+				}
+				found(p, "%s:%d, which filter %s calls, is declared by no ServiceEntry of this environment. add one to the base", host, port, p.filter.Name)
+			}
+		}
+	},
+}
+
+// at is the object at a JSON pointer of the plugin configuration; nil when there is none.
+func at(config *structpb.Struct, pointer string) map[string]*structpb.Value {
+	fields := config.GetFields()
+	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		fields = fields[name].GetStructValue().GetFields()
+	}
+	return fields
+}
+
+// declares reports whether a ServiceEntry of the tree has that host and port.
+func (t *tree) declares(host string, port int) bool {
+	for _, o := range t.objects {
+		if o.GetKind() != "ServiceEntry" {
+			continue
+		}
+		hosts, err := o.GetSlice("spec.hosts")
+		if err != nil {
+			continue
+		}
+		for _, h := range hosts {
+			if h == host && o.hasPort(port) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (o object) hasPort(port int) bool {
+	ports, err := o.Pipe(yaml.Lookup("spec", "ports"))
+	if err != nil || ports == nil {
+		return false
+	}
+	elements, err := ports.Elements()
+	if err != nil {
+		return false
+	}
+	for _, e := range elements {
+		if n := e.Field("number"); n != nil && n.Value.YNode().Value == strconv.Itoa(port) {
+			return true
+		}
+	}
+	return false
+}
