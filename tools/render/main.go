@@ -14,46 +14,74 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
+	"github.com/wasmfleet/wasmfleet/internal/modules"
+	"github.com/wasmfleet/wasmfleet/internal/preflight"
 )
 
 func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
+// options are the flags.
+type options struct {
+	dir, filters, build, format string
+	check, rules                bool
+	preflight, plainHTTP        bool
+}
+
 func command() cli.Command {
-	var dir, filters, format string
-	var check, list bool
+	var o options
 	return cli.Command{
 		Name: "render",
 		Args: "[ENV…]",
 		About: `Builds manifests/overlays/ENV as kustomize does, applies the rules and writes manifests/rendered/ENV, one object a file, all of it
-or nothing. Without ENV every environment. It prints findings and the files changed.`,
+or nothing. Without ENV every environment. It prints findings and the files changed.
+With --preflight it also starts each plugin in a real Envoy, with the module of its pin (from the registry, or from build/ when that
+holds exactly the pinned image) and its configuration; a refusal is a finding, in the filter's own words.`,
 		Flags: func(f *flag.FlagSet) {
-			f.StringVar(&dir, "dir", "manifests", "`folder` of the manifests")
-			f.StringVar(&filters, "filters", "filters", "`folder` of the filters, for the rules that read their plugin.yaml")
-			f.BoolVar(&list, "rules", false, "list the rules and what they want")
-			f.BoolVar(&check, "check", false, "write nothing; exit 1 when rendered files are stale")
-			f.StringVar(&format, "format", "text", "text or json")
+			f.StringVar(&o.dir, "dir", "manifests", "`folder` of the manifests")
+			f.StringVar(&o.filters, "filters", "filters", "`folder` of the filters, for the rules that read their plugin.yaml")
+			f.StringVar(&o.build, "build", "build", "`folder` of compiled modules, for --preflight")
+			f.BoolVar(&o.check, "check", false, "write nothing; exit 1 when rendered files are stale")
+			f.BoolVar(&o.rules, "rules", false, "list the rules and what they want")
+			f.BoolVar(&o.preflight, "preflight", false, "start each plugin in a real Envoy")
+			f.BoolVar(&o.plainHTTP, "plain-http", false, "with --preflight: talk HTTP to the registry (hosts on loopback may always)")
+			f.StringVar(&o.format, "format", "text", "text or json")
 		},
-		Run: func(_ context.Context, args []string, stdout, _ io.Writer) error {
-			if format != "text" && format != "json" {
-				return cli.Usage("--format %q: want text or json", format)
-			}
-			if list {
-				for _, r := range rules {
-					fmt.Fprintf(stdout, "%-15s %s\n", r.name, r.about)
-				}
-				return nil
-			}
-			envs, err := selectEnvironments(dir, args)
-			if err != nil {
-				return err
-			}
-			known, err := catalog.Load(filters)
-			if err != nil {
-				return cli.Finding("%w", err)
-			}
-			return run(envs, known, check, format == "json", stdout)
+		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			return run(ctx, o, args, stdout, stderr)
 		},
 	}
+}
+
+func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer) error {
+	if o.format != "text" && o.format != "json" {
+		return cli.Usage("--format %q: want text or json", o.format)
+	}
+	if o.rules {
+		for _, r := range rules {
+			fmt.Fprintf(stdout, "%-15s %s\n", r.name, r.about)
+		}
+		return nil
+	}
+	envs, err := selectEnvironments(o.dir, args)
+	if err != nil {
+		return err
+	}
+	filters, err := catalog.Load(o.filters)
+	if err != nil {
+		return cli.Finding("%w", err)
+	}
+	trees, findings, err := check(envs, filters)
+	if err != nil {
+		return err
+	}
+	if o.preflight {
+		refused, err := preflightAll(ctx, o, trees, stderr)
+		if err != nil {
+			return err
+		}
+		findings = append(findings, refused...)
+	}
+	return finish(trees, findings, o, stdout)
 }
 
 func selectEnvironments(dir string, names []string) ([]environment.Environment, error) {
@@ -78,46 +106,72 @@ type result struct {
 	Stale    []string  `json:"stale,omitempty"` // with --check: what would change
 }
 
-// run builds every environment before it writes the first: a finding anywhere leaves all files as they are.
-func run(envs []environment.Environment, filters []catalog.Filter, check, asJSON bool, stdout io.Writer) error {
-	r := result{Findings: []finding{}, Changed: []string{}}
-	trees := map[string][]object{}
+// check builds every environment and applies the rules.
+func check(envs []environment.Environment, filters []catalog.Filter) ([]*tree, []finding, error) {
+	var trees []*tree
+	findings := []finding{}
 	for _, env := range envs {
 		objects, err := build(env)
 		if err != nil {
-			return cli.Finding("%s: %w", env.Dir, err)
+			return nil, nil, cli.Finding("%s: %w", env.Dir, err)
 		}
-		trees[env.Name] = objects
 		t, err := newTree(env, objects, filters)
 		if err != nil {
-			return cli.Finding("%s: %w", env.Dir, err)
+			return nil, nil, cli.Finding("%s: %w", env.Dir, err)
 		}
-		findings, err := lint(t)
+		found, err := lint(t)
 		if err != nil {
-			return cli.Finding("%s: %w", env.Dir, err)
+			return nil, nil, cli.Finding("%s: %w", env.Dir, err)
 		}
-		r.Findings = append(r.Findings, findings...)
+		trees, findings = append(trees, t), append(findings, found...)
 	}
-	failing := slices.ContainsFunc(r.Findings, func(f finding) bool { return f.Allowed == "" })
-	for _, env := range envs {
-		changed, err := differences(env.Rendered(), trees[env.Name])
+	return trees, findings, nil
+}
+
+func preflightAll(ctx context.Context, o options, trees []*tree, stderr io.Writer) ([]finding, error) {
+	envoy, err := preflight.FindEnvoy()
+	if err != nil {
+		return nil, err
+	}
+	// What is remote is the registry now: the module of a pin. Rendering itself stays offline.
+	source := modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, func(format string, args ...any) {
+		fmt.Fprintf(stderr, "render: "+format+"\n", args...)
+	})
+	var findings []finding
+	for _, t := range trees {
+		refused, err := preflightTree(ctx, t, envoy, source)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, refused...)
+	}
+	return findings, nil
+}
+
+// finish writes what changed, of every environment or, when there is a finding in any, of none, and says so.
+func finish(trees []*tree, findings []finding, o options, stdout io.Writer) error {
+	r := result{Findings: findings, Changed: []string{}}
+	failing := slices.ContainsFunc(findings, func(f finding) bool { return f.Allowed == "" })
+	for _, t := range trees {
+		dir := t.env.Rendered()
+		changed, err := differences(dir, t.objects)
 		if err != nil {
 			return err
 		}
 		for i, name := range changed {
-			changed[i] = filepath.Join(env.Rendered(), name)
+			changed[i] = filepath.Join(dir, name)
 		}
 		switch {
-		case check:
+		case o.check:
 			r.Stale = append(r.Stale, changed...)
 		case !failing && len(changed) > 0:
-			if err := write(env.Rendered(), trees[env.Name]); err != nil {
-				return fmt.Errorf("writing %s: %w", env.Rendered(), err)
+			if err := write(dir, t.objects); err != nil {
+				return fmt.Errorf("writing %s: %w", dir, err)
 			}
 			r.Changed = append(r.Changed, changed...)
 		}
 	}
-	return r.print(stdout, asJSON, failing)
+	return r.print(stdout, o.format == "json", failing)
 }
 
 func (r result) print(w io.Writer, asJSON, failing bool) error {

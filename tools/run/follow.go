@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/modules"
 )
 
 // follow puts what was read into service, as far as it can be had and is accepted; everything else stays as it was. It is
@@ -20,7 +21,7 @@ func (s *session) follow(ctx context.Context, r reading, loud bool) (complete bo
 		s.say("%v. what served before serves on", err)
 		return true, nil
 	}
-	s.modules.again()
+	s.modules.Again()
 	complete = true
 	old := byID(s.chain)
 	var next []*version
@@ -30,7 +31,7 @@ func (s *session) follow(ctx context.Context, r reading, loud bool) (complete bo
 			return false, nil
 		}
 		if err != nil {
-			var missing *missingModule
+			var missing *modules.Missing
 			complete = complete && !errors.As(err, &missing)
 			v = old[p.ID()]
 			if loud {

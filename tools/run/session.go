@@ -18,6 +18,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/modules"
 	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
 )
 
@@ -26,7 +27,7 @@ type session struct {
 	env     environment.Environment
 	envoy   string
 	filters string
-	modules *modules
+	modules *modules.Source
 
 	services services
 	proxy    *sandbox.Proxy
@@ -46,7 +47,7 @@ func newSession(o options, env environment.Environment, envoy string, stderr io.
 		accepted: map[[2][sha256.Size]byte]bool{},
 		stderr:   stderr,
 	}
-	s.modules = newModules(o, s.say)
+	s.modules = modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, s.say)
 	return s
 }
 

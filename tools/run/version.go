@@ -43,7 +43,7 @@ func (s *session) resolve(ctx context.Context, plugin *envoyconfig.Plugin) (*ver
 	if v.callouts, err = callouts(s.filters, v.ref.Filter(), plugin); err != nil {
 		return nil, cli.Finding("%w", err)
 	}
-	if v.Module, err = s.modules.get(ctx, v.ref); err != nil {
+	if v.Module, err = s.modules.Get(ctx, v.ref); err != nil {
 		return nil, err
 	}
 	v.config, v.module = sha256.Sum256(config), sha256.Sum256(v.Module)

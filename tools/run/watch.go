@@ -73,7 +73,7 @@ func (s *session) read() reading {
 
 func (s *session) builds() map[string]int64 {
 	builds := map[string]int64{}
-	files, _ := filepath.Glob(s.modules.file("*"))
+	files, _ := filepath.Glob(s.modules.File("*"))
 	for _, file := range files {
 		if info, err := os.Stat(file); err == nil {
 			builds[strings.TrimSuffix(filepath.Base(file), ".wasm")] = info.ModTime().UnixNano()
@@ -89,8 +89,8 @@ func (s *session) notePins(before, now map[string]int64) {
 		if before[filter] == now[filter] {
 			continue
 		}
-		if _, digest, err := s.modules.built(filter, v.ref.Digest); err == nil && digest != v.ref.Digest {
-			s.say(`%s: %s is new, but %s pins %s. publish, promote and render it to see it here`, v.Plugin.Name, s.modules.file(filter), s.env.Name, v.ref.Digest)
+		if _, digest, err := s.modules.Built(filter, v.ref.Digest); err == nil && digest != v.ref.Digest {
+			s.say(`%s: %s is new, but %s pins %s. publish, promote and render it to see it here`, v.Plugin.Name, s.modules.File(filter), s.env.Name, v.ref.Digest)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package modules_test
 
 import (
 	"fmt"
@@ -18,16 +18,18 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/modules"
 )
 
 func TestModules(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
-	module, err := os.ReadFile("sandbox/testdata/hello.wasm")
+	module, err := os.ReadFile("../wasmfile/testdata/lint/ok.wasm")
 	require.NoError(t, err)
 	filters := t.TempDir()
-	writeFilter(t, filters, "")
+	require.NoError(t, os.Mkdir(filepath.Join(filters, "demo"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(filters, "demo", catalog.File), []byte("name: demo\ntitle: t\ndescription: d\nphases: [AUTHN]\n"), 0o644))
 	filter, err := catalog.Find(filters, "demo")
 	require.NoError(t, err)
 	image, digest := build(t, module, filter, filterimage.Artifact)
@@ -63,10 +65,10 @@ func TestModules(t *testing.T) {
 				require.NoError(t, os.WriteFile(filepath.Join(build, "demo.wasm"), tc.built, 0o644))
 			}
 			var said string
-			m := newModules(options{build: build, filters: filters}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
-			got, err := m.get(t.Context(), filterimage.Ref{Repo: tc.repo, Digest: tc.digest})
+			m := modules.New(modules.Options{Build: build, Filters: filters}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
+			got, err := m.Get(t.Context(), filterimage.Ref{Repo: tc.repo, Digest: tc.digest})
 			if tc.err != "" {
-				var missing *missingModule
+				var missing *modules.Missing
 				require.ErrorAs(t, err, &missing)
 				require.Regexp(t, tc.err, err.Error())
 				return

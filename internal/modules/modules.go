@@ -1,4 +1,5 @@
-package main
+// Package modules finds the module that a pin names: in the registry, or in build/ when that holds exactly the pinned image.
+package modules
 
 import (
 	"context"
@@ -23,8 +24,15 @@ const (
 	pullTimeout = time.Minute
 )
 
-// modules finds the modules that pins name: in the registry, or in build/ when that holds exactly the pinned image.
-type modules struct {
+// Options say where to look.
+type Options struct {
+	Build     string // folder of compiled modules
+	Filters   string // folder of the filters, for their plugin.yaml
+	PlainHTTP bool   // talk HTTP to the registry
+}
+
+// Source finds modules and remembers them.
+type Source struct {
 	build, filters string
 	plainHTTP      bool
 	options        []remote.Option
@@ -34,18 +42,19 @@ type modules struct {
 	down  map[string]error  // registries that could not be reached, by host
 }
 
-func newModules(o options, say func(string, ...any)) *modules {
+// New makes a source; say is told when build/ stands in for a registry.
+func New(o Options, say func(format string, args ...any)) *Source {
 	transport := remote.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	transport.ResponseHeaderTimeout = pullTimeout / 2
-	return &modules{
-		build:     o.build,
-		filters:   o.filters,
-		plainHTTP: o.plainHTTP,
+	return &Source{
+		build:     o.Build,
+		filters:   o.Filters,
+		plainHTTP: o.PlainHTTP,
 		options: []remote.Option{
 			remote.WithTransport(transport),
 			remote.WithAuthFromKeychain(authn.DefaultKeychain),
-			remote.WithUserAgent("wasmfleet-run"),
+			remote.WithUserAgent("wasmfleet"),
 			remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
 		},
 		say:   say,
@@ -54,13 +63,13 @@ func newModules(o options, say func(string, ...any)) *modules {
 	}
 }
 
-// missingModule is a pin that can be had neither from a registry nor from build/.
-type missingModule struct{ error }
+// Missing is a pin that can be had neither from a registry nor from build/.
+type Missing struct{ error }
 
-func (m *missingModule) Unwrap() error { return m.error }
+func (m *Missing) Unwrap() error { return m.error }
 
-// get is the module of the image. It is asked once for each digest.
-func (m *modules) get(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
+// Get is the module of the image. It is asked once for each digest.
+func (m *Source) Get(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
 	if module, ok := m.known[ref.Digest]; ok {
 		return module, nil
 	}
@@ -68,24 +77,24 @@ func (m *modules) get(ctx context.Context, ref filterimage.Ref) ([]byte, error) 
 	if pullErr != nil {
 		var digest string
 		var err error
-		module, digest, err = m.built(ref.Filter(), ref.Digest)
+		module, digest, err = m.Built(ref.Filter(), ref.Digest)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			return nil, &missingModule{fmt.Errorf(`%s: pulling failed (%w), and no build to use instead (%w). run "make publish FILTER=%s" or "make build FILTER=%[4]s"`,
+			return nil, &Missing{fmt.Errorf(`%s: pulling failed (%w), and no build to use instead (%w). run "make publish FILTER=%s" or "make build FILTER=%[4]s"`,
 				ref, pullErr, err, ref.Filter())}
 		case digest != ref.Digest:
-			return nil, &missingModule{fmt.Errorf(`%s: pulling failed (%w), and %s is another image (%s). run "make publish FILTER=%s", or "make build FILTER=%[5]s" at the revision of the pin`,
-				ref, pullErr, m.file(ref.Filter()), digest, ref.Filter())}
+			return nil, &Missing{fmt.Errorf(`%s: pulling failed (%w), and %s is another image (%s). run "make publish FILTER=%s", or "make build FILTER=%[5]s" at the revision of the pin`,
+				ref, pullErr, m.File(ref.Filter()), digest, ref.Filter())}
 		}
-		m.say("%s: pulling it failed (%v). %s is the pinned image and is used instead", ref.Filter(), pullErr, m.file(ref.Filter()))
+		m.say("%s: pulling it failed (%v). %s is the pinned image and is used instead", ref.Filter(), pullErr, m.File(ref.Filter()))
 	}
 	m.known[ref.Digest] = module
 	return module, nil
 }
 
-func (m *modules) pull(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
+func (m *Source) pull(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
 	host, _, _ := strings.Cut(ref.Repo, "/")
 	if err := m.down[host]; err != nil {
 		return nil, err
@@ -102,23 +111,23 @@ func (m *modules) pull(ctx context.Context, ref filterimage.Ref) ([]byte, error)
 	return module, err
 }
 
-// again forgets which registries could not be reached.
-func (m *modules) again() { clear(m.down) }
+// Again forgets which registries could not be reached.
+func (m *Source) Again() { clear(m.down) }
 
-// built is the module in build/ and the digest of the image that publish would make of it: the wanted digest, if one of the
+// Built is the module in build/ and the digest of the image that publish would make of it: the wanted digest, if one of the
 // forms of an image has it.
-func (m *modules) built(filter, want string) (module []byte, digest string, err error) {
+func (m *Source) Built(filter, want string) (module []byte, digest string, err error) {
 	f, err := catalog.Find(m.filters, filter)
 	if err != nil {
 		return nil, "", err
 	}
-	if module, err = os.ReadFile(m.file(filter)); err != nil {
+	if module, err = os.ReadFile(m.File(filter)); err != nil {
 		return nil, "", err
 	}
 	for _, form := range []filterimage.Form{filterimage.Compat, filterimage.Artifact} {
 		image, err := filterimage.Build(module, f, form)
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", m.file(filter), err)
+			return nil, "", fmt.Errorf("%s: %w", m.File(filter), err)
 		}
 		hash, err := image.Digest()
 		if err != nil {
@@ -131,4 +140,4 @@ func (m *modules) built(filter, want string) (module []byte, digest string, err 
 	return module, digest, nil
 }
 
-func (m *modules) file(filter string) string { return filepath.Join(m.build, filter+".wasm") }
+func (m *Source) File(filter string) string { return filepath.Join(m.build, filter+".wasm") }
