@@ -175,7 +175,7 @@ func TestFaultsWithoutToken(t *testing.T) {
 			tr := p.traffic(4, "/", check)
 			tr.atLeast(1000)
 			if f.failed != "" {
-				require.Eventually(t, func() bool { return p.failures(f.failed) > before }, 5*time.Second, 5*time.Millisecond,
+				require.Eventually(t, func() bool { return p.failures(f.failed) > before }, timeout, interval,
 					"no failure %s. all: %v", f.failed, p.allFailures())
 			}
 			if f.answer != nil {
@@ -233,10 +233,10 @@ func TestFaultsWithToken(t *testing.T) {
 	tr := p.traffic(2, "/", ok)
 	for i, f := range faults {
 		if f.answer != nil {
-			require.Eventually(t, func() bool { return seen[i].Load() > 1 }, 20*time.Second, 5*time.Millisecond, "%s: no second fetch", f.name)
+			require.Eventually(t, func() bool { return seen[i].Load() > 1 }, timeout, interval, "%s: no second fetch", f.name)
 		}
 	}
-	require.Eventually(t, func() bool { return p.failures(`\w+`) >= failing }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return p.failures(`\w+`) >= failing }, timeout, interval)
 	tr.atLeast(1000)
 	tr.stop()
 	t.Logf("%d filters, %d requests, %v", len(filters), tr.requests.Load(), p.allFailures())
@@ -303,7 +303,7 @@ func closing(t *testing.T) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -320,6 +320,6 @@ func compressed(s string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	_, _ = io.WriteString(w, s)
-	w.Close()
+	_ = w.Close()
 	return b.String()
 }

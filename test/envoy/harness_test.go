@@ -3,6 +3,8 @@
 //	p := start(t, setup{filters: chain(addheader(t, `{name: hello, value: world}`))})
 //	require.Equal(t, "world", p.get("/").header.Get("hello"))
 //
+// short_test.go has the sizes for every "make test", soak_test.go those for "make soak".
+//
 // Everything listens on the loopback and ends with the test. When a test fails, Envoy's log is shown.
 package envoy
 

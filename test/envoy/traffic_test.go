@@ -102,13 +102,13 @@ func (tr *traffic) end() {
 
 // connection is one to the proxy.
 type connection struct {
-	net.Conn
-	r *bufio.Reader
+	conn net.Conn // nil when closed
+	r    *bufio.Reader
 }
 
 // open returns c, or another connection if c is nil or closed.
 func (c *connection) open(p *proxy) (*connection, error) {
-	if c != nil && c.Conn != nil {
+	if c != nil && c.conn != nil {
 		return c, nil
 	}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "http://"))
@@ -126,10 +126,10 @@ func (c *connection) ask(request string, timeout time.Duration) (answer, error) 
 			c.close()
 		}
 	}()
-	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return answer{}, err
 	}
-	if _, err := io.WriteString(c, request); err != nil {
+	if _, err := io.WriteString(c.conn, request); err != nil {
 		return answer{}, err
 	}
 	method, _, _ := strings.Cut(request, " ")
@@ -147,9 +147,9 @@ func (c *connection) ask(request string, timeout time.Duration) (answer, error) 
 }
 
 func (c *connection) close() {
-	if c != nil && c.Conn != nil {
-		c.Conn.Close()
-		c.Conn = nil
+	if c != nil && c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
 	}
 }
 
