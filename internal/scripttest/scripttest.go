@@ -3,21 +3,27 @@ package scripttest
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 )
 
-// Run runs testdata/script/*.txtar. Beside testscript's own commands, `fails CODE PROGRAM ARG…` wants exactly that exit code.
+// Run runs testdata/script/*.txtar. Beside testscript's own commands, `fails CODE PROGRAM ARG…` wants exactly that exit code, and
+// `pin FILE FILTER MODULE` replaces DIGEST in the file by the digest of the image that publish would make of the module.
 func Run(t *testing.T, p testscript.Params) {
 	p.Dir = "testdata/script"
 	p.RequireExplicitExec = false
 	if p.Cmds == nil {
 		p.Cmds = map[string]func(*testscript.TestScript, bool, []string){}
 	}
-	p.Cmds["fails"] = fails
+	p.Cmds["fails"], p.Cmds["pin"] = fails, pin
 	testscript.Run(t, p)
 }
 
@@ -31,4 +37,20 @@ func fails(ts *testscript.TestScript, neg bool, args []string) {
 	if !errors.As(err, &exit) || exit.ExitCode() != want {
 		ts.Fatalf("want exit code %d: %v", want, err)
 	}
+}
+
+func pin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: pin FILE FILTER MODULE")
+	}
+	module, err := os.ReadFile(ts.MkAbs(args[2]))
+	ts.Check(err)
+	filter, err := catalog.Find(ts.MkAbs("filters"), args[1])
+	ts.Check(err)
+	image, err := filterimage.Build(module, filter, filterimage.Artifact)
+	ts.Check(err)
+	digest, err := image.Digest()
+	ts.Check(err)
+	file := ts.MkAbs(args[0])
+	ts.Check(os.WriteFile(file, []byte(strings.ReplaceAll(ts.ReadFile(file), "DIGEST", digest.Hex)), 0o644))
 }

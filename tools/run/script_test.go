@@ -2,16 +2,12 @@ package main
 
 import (
 	"net"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
 	"github.com/wasmfleet/wasmfleet/internal/scripttest"
 )
@@ -20,8 +16,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"run": main})
 }
 
-// Beside testscript's own commands, `pin FILE FILTER MODULE` replaces DIGEST in the file by the digest of the filter's image, and
-// `listen VAR` puts an address that somebody listens on into the variable.
+// Beside scripttest's commands, `listen VAR` puts an address that somebody listens on into the variable.
 func TestScripts(t *testing.T) {
 	envoy, err := preflight.FindEnvoy()
 	require.NoError(t, err)
@@ -39,18 +34,6 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				ts.Defer(func() { ts.Check(l.Close()) })
 				ts.Setenv(args[0], l.Addr().String())
-			},
-			"pin": func(ts *testscript.TestScript, _ bool, args []string) {
-				module, err := os.ReadFile(ts.MkAbs(args[2]))
-				ts.Check(err)
-				filter, err := catalog.Find(ts.MkAbs("filters"), args[1])
-				ts.Check(err)
-				image, err := filterimage.Build(module, filter, filterimage.Artifact)
-				ts.Check(err)
-				digest, err := image.Digest()
-				ts.Check(err)
-				file := ts.MkAbs(args[0])
-				ts.Check(os.WriteFile(file, []byte(strings.Replace(ts.ReadFile(file), "DIGEST", digest.Hex, 1)), 0o644))
 			},
 		},
 	})
