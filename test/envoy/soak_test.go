@@ -17,7 +17,7 @@ const (
 	swapEvery    = time.Second
 	swapGrowth   = 12 * megabyte
 
-	hostileRequests = 20_000 // of each HTTP version
+	hostileRequests = 10_000 // of each HTTP version
 
 	herdProxies = 5
 )
