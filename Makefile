@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools build test e2e bench check publish promote render run demo clean
+.PHONY: help tools build test e2e soak bench check publish promote render run demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,13 +110,17 @@ e2e: build bin/publish $(CRANE) $(REGISTRY) ## images against Istio's own code a
 	@cd bench && go test ./...
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath ./...
 
+soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio
+	@test/envoy/versions.sh
+	@go test -tags soak -count=1 -timeout 60m ./test/envoy
+
 bench: build bin/publish $(CRANE) | tools-quiet ## the filters beside their peers, publish beside crane and oras [BENCHFLAGS=--write]
 	@bench/build.sh
 	@cd bench && go build -o build/ . ./publish && build/bench $(BENCHFLAGS)
 	@cd bench/publish/oras && go build -o ../../build/oras oras.land/oras/cmd/oras
 	@cd bench && build/publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
 
-check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, clean tree
+check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	@go vet ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
