@@ -47,7 +47,7 @@ func walk(root, dir string, seen map[string]bool) error {
 	if len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 || k.HelmGlobals != nil {
 		return fmt.Errorf("%s: helm charts are not rendered: helm is a program that this would run. commit what it makes as a base", file)
 	}
-	for _, entry := range slices.Concat(k.Resources, k.Components, k.Bases, k.Generators, k.Transformers, k.Validators) {
+	for _, entry := range slices.Concat(k.Resources, k.Components, k.Generators, k.Transformers, k.Validators) {
 		if strings.Contains(entry, "\n") {
 			continue // written in place
 		}
@@ -88,6 +88,7 @@ func readKustomization(dir string) (file string, k types.Kustomization, err erro
 		if err != nil {
 			return file, k, fmt.Errorf("%s: %w", file, err)
 		}
+		k.FixKustomization() // bases, of old, are resources
 		return file, k, nil
 	}
 	return file, k, fmt.Errorf("%s holds no kustomization.yaml", dir)

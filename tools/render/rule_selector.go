@@ -13,7 +13,7 @@ var ruleSelector = rule{
 			switch {
 			case p.Namespace == rootNamespace:
 				found(p, "namespace %s is Istio's root namespace: the plugin applies to the whole mesh. deploy it in the workload's namespace", rootNamespace)
-			case len(p.Spec.TargetRefs) == 0 && p.Spec.TargetRef == nil && len(p.Spec.Selector.GetMatchLabels()) == 0: //nolint:staticcheck // deprecated, and still accepted
+			case len(p.Spec.TargetRefs) == 0 && p.Spec.TargetRef == nil && len(p.Spec.Selector.GetMatchLabels()) == 0:
 				found(p, "no selector.matchLabels and no targetRefs: it would run in every proxy of namespace %q. say which workloads it is for", p.Namespace)
 			}
 			if label, ok := gatewayLabel(p.Spec.Selector); ok {
