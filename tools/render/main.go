@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
@@ -103,6 +102,7 @@ func selectEnvironments(dir string, names []string) ([]environment.Environment, 
 type result struct {
 	Findings []finding `json:"findings"`
 	Changed  []string  `json:"changed"`
+	Removed  []string  `json:"removed,omitempty"`
 	Stale    []string  `json:"stale,omitempty"` // with --check: what would change
 }
 
@@ -154,21 +154,19 @@ func finish(trees []*tree, findings []finding, o options, stdout io.Writer) erro
 	failing := slices.ContainsFunc(findings, func(f finding) bool { return f.Allowed == "" })
 	for _, t := range trees {
 		dir := t.env.Rendered()
-		changed, err := differences(dir, t.objects)
+		changed, extra, err := differences(dir, t.objects)
 		if err != nil {
 			return err
 		}
-		for i, name := range changed {
-			changed[i] = filepath.Join(dir, name)
-		}
 		switch {
 		case o.check:
-			r.Stale = append(r.Stale, changed...)
-		case !failing && len(changed) > 0:
+			r.Stale = append(r.Stale, slices.Sorted(slices.Values(slices.Concat(changed, extra)))...)
+		case !failing && len(changed)+len(extra) > 0:
 			if err := write(dir, t.objects); err != nil {
 				return fmt.Errorf("writing %s: %w", dir, err)
 			}
 			r.Changed = append(r.Changed, changed...)
+			r.Removed = append(r.Removed, extra...)
 		}
 	}
 	return r.print(stdout, o.format == "json", failing)
@@ -187,6 +185,9 @@ func (r result) print(w io.Writer, asJSON, failing bool) error {
 		}
 		for _, file := range r.Changed {
 			fmt.Fprintln(w, "changed", file)
+		}
+		for _, file := range r.Removed {
+			fmt.Fprintln(w, "removed", file)
 		}
 		for _, file := range r.Stale {
 			fmt.Fprintf(w, "%s is stale. run \"make render\" and commit the result\n", file)

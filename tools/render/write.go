@@ -11,31 +11,30 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 )
 
-// differences are the files of dir whose bytes are not those of objects, files that are missing and files that are too many.
-func differences(dir string, objects []object) ([]string, error) {
-	var changed []string
+// differences are the files of dir that are missing or have other bytes than objects, and the files that are too many.
+func differences(dir string, objects []object) (changed, extra []string, err error) {
 	want := map[string]bool{}
 	for _, o := range objects {
 		want[o.file] = true
 		got, err := os.ReadFile(filepath.Join(dir, o.file))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return nil, nil, err
 		}
 		if err != nil || !bytes.Equal(got, o.yaml) {
-			changed = append(changed, o.file)
+			changed = append(changed, filepath.Join(dir, o.file))
 		}
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, e := range entries {
 		if !want[e.Name()] {
-			changed = append(changed, e.Name())
+			extra = append(extra, filepath.Join(dir, e.Name()))
 		}
 	}
 	slices.Sort(changed)
-	return changed, nil
+	return changed, extra, nil
 }
 
 // write puts the objects into a new folder beside dir and exchanges the two: a reader of dir, or a crash, sees all of the old
