@@ -121,7 +121,7 @@ bench: build bin/publish $(CRANE) | tools-quiet ## the filters beside their peer
 	@cd bench && build/publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
 
 check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
 	@go vet ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
