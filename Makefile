@@ -86,7 +86,7 @@ REFS ?= build/refs
 publish: build bin/publish ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
 	@bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
 
-promote: bin/promote ## pin in TO what was published, or what TO's upstream runs [TO=staging FILTER=x]
+promote: bin/promote bin/render ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x]
 	@bin/promote $(if $(shell grep -s '^upstream: none' 'manifests/overlays/$(TO)/environment.yaml'),--refs '$(REFS)') --to '$(TO)' $(FILTER)
 
 render: bin/render ## manifests/rendered/<env> from the overlays [ENV=prod]

@@ -1,150 +1,118 @@
 // Command promote moves the digests that an environment pins: from the references of publish into the first environment, and
-// from each environment's upstream into the next.
+// from each environment's upstream into the next. The rendered manifests move with them.
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 )
 
 func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
+// options are the flags.
+type options struct {
+	dir, filters, refs, to    string
+	dryRun, verify, plainHTTP bool
+	wait                      time.Duration
+}
+
 func command() cli.Command {
-	var dir, refs, to string
+	var o options
 	return cli.Command{
 		Name: "promote",
 		Args: "[FILTER…]",
 		About: `Writes pins into manifests/overlays/ENV/digests/kustomization.yaml: with --refs those that publish printed, otherwise those of
-ENV's upstream; all filters, or the ones named. It prints what changed. Nothing else is touched; render comes next.`,
+ENV's upstream; all filters, or the ones named. It prints what changed, and renders ENV with the command render beside it: pins and
+rendered manifests change together, in one step, or not at all. A finding of render refuses the promotion.`,
 		Flags: func(f *flag.FlagSet) {
-			f.StringVar(&dir, "dir", "manifests", "`folder` of the manifests")
-			f.StringVar(&refs, "refs", "", "`file` with the references that publish printed; only for an environment without upstream")
-			f.StringVar(&to, "to", "", "`environment` to promote to (required)")
+			f.StringVar(&o.dir, "dir", "manifests", "`folder` of the manifests")
+			f.StringVar(&o.filters, "filters", "filters", "`folder` of the filters, for the rules of render")
+			f.StringVar(&o.refs, "refs", "", "`file` with the references that publish printed; only for an environment without upstream")
+			f.StringVar(&o.to, "to", "", "`environment` to promote to (required)")
+			f.BoolVar(&o.dryRun, "dry-run", false, "print what would change, and findings; write nothing")
+			f.BoolVar(&o.verify, "verify", false, "first pull each new pin from its registry, by digest")
+			f.BoolVar(&o.plainHTTP, "plain-http", false, "with --verify: talk HTTP to the registry (hosts on loopback may always)")
+			f.DurationVar(&o.wait, "wait", time.Minute, "how long to wait for another promote in the same folder")
 		},
-		Run: func(_ context.Context, args []string, stdout, stderr io.Writer) error {
-			if to == "" {
-				return cli.Usage("--to is required")
-			}
-			env, err := environment.Load(dir, to)
-			if err != nil {
-				return cli.Usage("%w", err)
-			}
-			source, err := sourcePins(dir, env, refs)
-			if err != nil {
-				return err
-			}
-			return promote(dir, env, source, args, stdout, stderr)
+		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			return run(ctx, o, args, stdout, stderr)
 		},
 	}
 }
 
-// sourcePins are the pins on offer: from the references file or from the upstream.
-func sourcePins(dir string, env environment.Environment, refs string) (environment.Pins, error) {
-	switch {
-	case refs != "" && env.Upstream != environment.None:
-		return nil, cli.Usage("%s takes its pins from %s. promote references to an environment whose upstream is none, then from there", env.Name, env.Upstream)
-	case refs != "":
-		return readRefs(refs)
-	case env.Upstream == environment.None:
-		return nil, cli.Usage("%s has no upstream: say which images with --refs FILE, as publish wrote it", env.Name)
+func run(ctx context.Context, o options, filters []string, stdout, stderr io.Writer) error {
+	if o.to == "" {
+		return cli.Usage("--to is required")
 	}
-	upstream, err := environment.Load(dir, env.Upstream)
+	if _, err := environment.Load(o.dir, o.to); err != nil {
+		return cli.Usage("%w", err)
+	}
+	tree, err := openTree(ctx, o.dir, o.wait, stderr)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return upstream.Pins()
-}
-
-// readRefs reads one reference a line; empty lines are skipped.
-func readRefs(file string) (environment.Pins, error) {
-	f, err := os.Open(file)
+	defer tree.close()
+	// All that follows is read under the lock: what a promote before this one wrote counts.
+	env, err := environment.Load(o.dir, o.to)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer f.Close()
-	pins := environment.Pins{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		text := strings.TrimSpace(lines.Text())
-		if text == "" {
-			continue
-		}
-		ref, err := filterimage.ParseRef(text)
-		if err != nil {
-			return nil, cli.Finding("%s:%d: %w", file, n, err)
-		}
-		if old, twice := pins[ref.Filter()]; twice && old != ref {
-			return nil, cli.Finding("%s:%d: a second reference of %s. keep one", file, n, ref.Filter())
-		}
-		pins[ref.Filter()] = ref
-	}
-	return pins, lines.Err()
-}
-
-func promote(dir string, env environment.Environment, source environment.Pins, filters []string, stdout, stderr io.Writer) error {
-	if len(filters) == 0 {
-		filters = slices.Sorted(maps.Keys(source))
-	}
-	current, err := env.Pins()
+	offer, err := offered(o, env)
 	if err != nil {
-		return cli.Finding("%w", err)
+		return err
 	}
-	changed := environment.Pins{}
-	var report strings.Builder
-	for _, filter := range filters {
-		ref, ok := source[filter]
-		if !ok {
-			return cli.Usage("no pin of %q to promote. on offer: %s", filter, names(source))
-		}
-		if _, err := os.Stat(filepath.Join(dir, "base", filter)); err != nil {
-			return cli.Finding("%s: no such base. a filter is deployed from there; add it before its first promotion", filepath.Join(dir, "base", filter))
-		}
-		if env.Registry != "" {
-			ref.Repo = env.Registry + "/" + filter
-		}
-		old, had := current[filter]
-		if old == ref {
-			continue
-		}
-		changed[filter] = ref
-		if !had {
-			fmt.Fprintf(&report, "%s: %s: %s (new)\n", env.Name, filter, ref)
-		} else {
-			fmt.Fprintf(&report, "%s: %s: %s -> %s\n", env.Name, filter, short(old), ref)
-		}
+	changes, err := plan(o.dir, env, offer, filters)
+	if err != nil {
+		return err
 	}
-	if len(changed) == 0 {
+	if len(changes) == 0 {
 		fmt.Fprintf(stderr, "promote: nothing to do: %s already has these pins\n", env.Name)
 		return nil
 	}
-	if err := env.WritePins(changed); err != nil {
-		return fmt.Errorf("pinning in %s: %w", env.PinsFile(), err)
+	if o.verify {
+		if err := verify(ctx, changes, o.plainHTTP); err != nil {
+			return err
+		}
 	}
-	_, err = io.WriteString(stdout, report.String())
-	return err
+	if err := apply(ctx, tree, o, changes, stderr); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		fmt.Fprintf(stdout, "%s: %s\n", env.Name, c)
+	}
+	return nil
 }
 
-// short is enough of a reference to recognise it.
-func short(r filterimage.Ref) string {
-	const digits = len("sha256:") + 12
-	return r.Tag + "@" + r.Digest[:min(digits, len(r.Digest))]
-}
-
-func names(pins environment.Pins) string {
-	if len(pins) == 0 {
-		return "none"
+// apply pins and renders in a copy of the tree and puts the copy into place.
+func apply(ctx context.Context, t *tree, o options, changes []change, stderr io.Writer) error {
+	next, err := t.copy()
+	if err != nil {
+		return fmt.Errorf("copying %s: %w", o.dir, err)
 	}
-	return strings.Join(slices.Sorted(maps.Keys(pins)), ", ")
+	env, err := environment.Load(next, o.to)
+	if err != nil {
+		return t.named(err)
+	}
+	pins := environment.Pins{}
+	for _, c := range changes {
+		pins[c.filter] = c.to
+	}
+	if err := env.WritePins(pins); err != nil {
+		return fmt.Errorf("pinning in %s: %w", env.Name, t.named(err))
+	}
+	if err := render(ctx, t, o.filters, env.Name, stderr); err != nil {
+		return err
+	}
+	if o.dryRun {
+		fmt.Fprintln(stderr, "promote: --dry-run: nothing was written")
+		return nil
+	}
+	return t.replace()
 }
