@@ -29,6 +29,7 @@ type Filter struct {
 	Phases        []string  `yaml:"phases"`        // the WasmPlugin phases it may run in
 	Istio         string    `yaml:"istio"`         // the Istio minors it is built for, such as ">=1.28"
 	Callouts      []Callout `yaml:"callouts"`      // the services it calls
+	Capabilities  []string  `yaml:"capabilities"`  // the host calls and callbacks that the module uses, as publish --check lists them
 }
 
 // Callout is a service that the filter calls.

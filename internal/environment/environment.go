@@ -29,20 +29,33 @@ type Environment struct {
 	Dir       string `yaml:"-"`        // manifests/overlays/<name>
 	Upstream  string `yaml:"upstream"` // the environment that pins come from, or none
 	Istio     string `yaml:"istio"`    // the minor that runs there, such as "1.29"
-	API       string `yaml:"api"`      // the kind of object to render: WasmPlugin
+	API       string `yaml:"api"`      // the kind of object to render, one of APIs; WasmPlugin when absent
 	Registry  string `yaml:"registry"` // optional: host/path of a mirror; pins keep their digest and take this place
+	// Capabilities is minimal when a filter may only make the calls that its plugin.yaml lists. Only an EnvoyFilter can say so, and
+	// one always does.
+	Capabilities string `yaml:"capabilities"`
 	// Allow switches a rule of render off: rule → reason. Its findings are still shown, with the reason.
 	Allow map[string]string `yaml:"allow"`
 }
 
+// The kinds of object that deploy a filter.
+const (
+	WasmPlugin       = "WasmPlugin"
+	TrafficExtension = "TrafficExtension" // Istio 1.30 and later
+	EnvoyFilter      = "EnvoyFilter"
+)
+
+// Minimal as capabilities restricts a filter to what its plugin.yaml lists.
+const Minimal = "minimal"
+
 // APIs that an environment may ask for.
-var APIs = []string{"WasmPlugin"}
+var APIs = []string{WasmPlugin, TrafficExtension, EnvoyFilter}
 
 var istioSyntax = regexp.MustCompile(`^1\.[0-9]{1,3}$`)
 
 // Load reads the environment name below manifests/overlays and lists the known ones when there is none.
 func Load(manifests, name string) (Environment, error) {
-	e := Environment{Name: name, Manifests: manifests, Dir: filepath.Join(manifests, "overlays", name), API: "WasmPlugin"}
+	e := Environment{Name: name, Manifests: manifests, Dir: filepath.Join(manifests, "overlays", name), API: WasmPlugin}
 	file := filepath.Join(e.Dir, File)
 	data, err := os.ReadFile(file)
 	if name == "" || name != filepath.Base(name) || errors.Is(err, fs.ErrNotExist) {
@@ -66,6 +79,8 @@ func Load(manifests, name string) (Environment, error) {
 		return e, fmt.Errorf(`%s: istio %q: want a quoted minor such as "1.29"`, file, e.Istio)
 	case slices.Contains(slices.Collect(maps.Values(e.Allow)), ""):
 		return e, fmt.Errorf("%s: allow: want a reason for each rule", file)
+	case e.Capabilities != "" && e.Capabilities != Minimal:
+		return e, fmt.Errorf("%s: capabilities %q: want %s, or leave it out", file, e.Capabilities, Minimal)
 	case !slices.Contains(APIs, e.API):
 		return e, fmt.Errorf("%s: api %q: want one of %s", file, e.API, strings.Join(APIs, ", "))
 	}

@@ -15,15 +15,16 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	extensions "istio.io/api/extensions/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
 	"istio.io/client-go/pkg/apis/extensions/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
 
-const group = "extensions.istio.io"
-
-// Load reads the WasmPlugins of a folder of rendered manifests.
+// Load reads the filters of a folder of rendered manifests.
 func Load(dir string) ([]*Plugin, error) {
 	files, err := Files(dir)
 	if err != nil {
@@ -52,8 +53,9 @@ func Files(dir string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// Plugins reads the WasmPlugins among the objects of the files, in the order of the filter chain. Other kinds are left alone;
-// a WasmPlugin is read strictly, because the API server would drop a misspelt field silently.
+// Plugins reads the filters among the objects of the files, in the order of the filter chain: every WasmPlugin, every
+// TrafficExtension of a Wasm module, and the EnvoyFilters that render makes. Other objects are left alone; those are read
+// strictly, because the API server would drop a misspelt field silently.
 func Plugins(files map[string][]byte) ([]*Plugin, error) {
 	var plugins []*Plugin
 	seen := map[string]string{}
@@ -67,18 +69,19 @@ func Plugins(files map[string][]byte) ([]*Plugin, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", file, err)
 			}
-			object, err := decode(document)
+			p, err := decode(document)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", file, err)
 			}
-			if object == nil {
+			if p == nil {
 				continue
 			}
-			p := &Plugin{File: file, WasmPlugin: object}
-			if other, twice := seen[p.ID()]; twice {
-				return nil, fmt.Errorf("%s: WasmPlugin %q is also in %s. remove one", file, p.Name, other)
+			p.File = file
+			key := p.Kind + " " + p.ID()
+			if other, twice := seen[key]; twice {
+				return nil, fmt.Errorf("%s: %s %q is also in %s. remove one", file, p.Kind, p.Name, other)
 			}
-			seen[p.ID()] = file
+			seen[key] = file
 			plugins = append(plugins, p)
 		}
 	}
@@ -86,17 +89,26 @@ func Plugins(files map[string][]byte) ([]*Plugin, error) {
 	return plugins, nil
 }
 
-// decode returns nil for what is no WasmPlugin.
-func decode(document []byte) (*v1alpha1.WasmPlugin, error) {
+// apiVersions are the only ones that the kinds have.
+var apiVersions = map[string]string{
+	"WasmPlugin":       "extensions.istio.io/v1alpha1",
+	"TrafficExtension": "extensions.istio.io/v1alpha1",
+	"EnvoyFilter":      "networking.istio.io/v1alpha3",
+}
+
+// decode returns nil for what deploys no filter.
+func decode(document []byte) (*Plugin, error) {
 	var head metav1.TypeMeta
 	if err := yaml.Unmarshal(document, &head); err != nil {
 		return nil, err
 	}
-	if g, _, _ := strings.Cut(head.APIVersion, "/"); g != group || head.Kind != "WasmPlugin" {
+	want, known := apiVersions[head.Kind]
+	group, _, _ := strings.Cut(want, "/")
+	if g, _, _ := strings.Cut(head.APIVersion, "/"); !known || g != group {
 		return nil, nil
 	}
-	if want := v1alpha1.SchemeGroupVersion.String(); head.APIVersion != want {
-		return nil, fmt.Errorf("WasmPlugin of apiVersion %q: want %s", head.APIVersion, want)
+	if head.APIVersion != want {
+		return nil, fmt.Errorf("%s of apiVersion %q: want %s", head.Kind, head.APIVersion, want)
 	}
 	// The generated types forgive unknown fields of the spec, so it is decoded on its own.
 	var object struct {
@@ -109,15 +121,49 @@ func decode(document []byte) (*v1alpha1.WasmPlugin, error) {
 		return nil, err
 	}
 	if object.Metadata.Name == "" {
-		return nil, errors.New("WasmPlugin without metadata.name")
+		return nil, fmt.Errorf("%s without metadata.name", head.Kind)
 	}
-	plugin := &v1alpha1.WasmPlugin{TypeMeta: object.TypeMeta, ObjectMeta: object.Metadata}
-	if len(object.Spec) > 0 {
-		if err := protojson.Unmarshal(object.Spec, &plugin.Spec); err != nil {
-			return nil, fmt.Errorf("WasmPlugin %q: spec: %s", plugin.Name, protoPrefix.ReplaceAllString(err.Error(), ""))
-		}
+	plugin := &Plugin{WasmPlugin: &v1alpha1.WasmPlugin{TypeMeta: object.TypeMeta, ObjectMeta: object.Metadata}}
+	ok, err := plugin.decodeSpec(object.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: spec: %s", head.Kind, plugin.Name, protoPrefix.ReplaceAllString(err.Error(), ""))
+	}
+	if !ok {
+		return nil, nil
 	}
 	return plugin, nil
+}
+
+// decodeSpec reads the spec of the object's kind into that of a WasmPlugin; false when it deploys no module.
+func (p *Plugin) decodeSpec(spec json.RawMessage) (bool, error) {
+	if len(spec) == 0 {
+		return p.Kind == "WasmPlugin", nil
+	}
+	var w *extensions.WasmPlugin
+	switch p.Kind {
+	case "WasmPlugin":
+		return true, protojson.Unmarshal(spec, &p.Spec)
+	case "TrafficExtension":
+		var te extensions.TrafficExtension
+		if err := protojson.Unmarshal(spec, &te); err != nil {
+			return false, err
+		}
+		w = fromTrafficExtension(&te)
+	case "EnvoyFilter":
+		var ef networking.EnvoyFilter
+		if err := protojson.Unmarshal(spec, &ef); err != nil {
+			return false, err
+		}
+		var err error
+		if w, p.rendered, err = fromEnvoyFilter(&ef); err != nil {
+			return false, err
+		}
+	}
+	if w == nil {
+		return false, nil
+	}
+	proto.Merge(&p.Spec, w)
+	return true, nil
 }
 
 // protoPrefix is where protojson counts lines: in JSON that the user never saw, after a space of changing kind.

@@ -1,4 +1,4 @@
-// Package envoyconfig projects WasmPlugins to Envoy's configuration, as istiod does.
+// Package envoyconfig projects WasmPlugins to Envoy's configuration, as istiod does, and to the two other APIs of Istio.
 package envoyconfig
 
 import (
@@ -7,15 +7,17 @@ import (
 	"slices"
 	"strings"
 
+	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	"istio.io/client-go/pkg/apis/extensions/v1alpha1"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 )
 
-// Plugin is one WasmPlugin and the file it was read from.
+// Plugin is one filter as a WasmPlugin and the file it was read from. Kind says which API the file uses.
 type Plugin struct {
 	File string
 	*v1alpha1.WasmPlugin
+	rendered *wasmfilterv3.Wasm // of an EnvoyFilter: the whole filter
 }
 
 // ID names the plugin in Envoy: the filter, its ECDS resource and its log lines. Istiod adds a prefix that differs by version.

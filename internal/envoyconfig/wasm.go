@@ -7,6 +7,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -25,6 +26,11 @@ var failurePolicies = map[extensions.FailStrategy]wasmv3.FailurePolicy{
 // HTTPFilter is the Wasm filter that istiod makes of the plugin, after the agent's rewriting: only where the code comes from is
 // the caller's. (What istiod adds for the agent alone, environment variables ISTIO_META_*, never reaches Envoy.)
 func (p *Plugin) HTTPFilter(code *corev3.AsyncDataSource) (*wasmfilterv3.Wasm, error) {
+	if p.rendered != nil {
+		filter := proto.CloneOf(p.rendered)
+		filter.Config.GetVmConfig().Code = code
+		return filter, nil
+	}
 	if p.Spec.Type == extensions.PluginType_NETWORK {
 		return nil, fmt.Errorf("%s: WasmPlugin %q: type NETWORK is not supported. want HTTP", p.File, p.Name)
 	}

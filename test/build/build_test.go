@@ -13,6 +13,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
 	"github.com/wasmfleet/wasmfleet/test/clone"
 )
 
@@ -75,6 +76,15 @@ func TestBuildRefuses(t *testing.T) {
 			require.NoFileExists(t, filepath.Join(dir, "build", "addheader.wasm"))
 			require.NoError(t, os.WriteFile(main, good, 0o644))
 		})
+	}
+}
+
+// plugin.yaml lists what an EnvoyFilter must allow: no less, or a call fails; no more, or it is no restriction.
+func TestCapabilitiesAreTheModules(t *testing.T) {
+	for _, f := range filters(t) {
+		m, err := wasmfile.Read(module(t, root, f.Name))
+		require.NoError(t, err)
+		require.Equal(t, m.Capabilities(), f.Capabilities, "capabilities of filters/%s/plugin.yaml. want [%s]", f.Name, strings.Join(m.Capabilities(), ", "))
 	}
 }
 

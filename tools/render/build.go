@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -18,19 +19,23 @@ type object struct {
 	yaml []byte
 }
 
-// build runs kustomize on the overlay. The objects, their bytes and their file names are those of `kustomize build -o`.
-func build(env environment.Environment) ([]object, error) {
-	if err := checkOffline(env.Manifests, env.Dir); err != nil {
-		return nil, err
+// build runs kustomize on the overlay. The objects, their order, their bytes and their file names are those of `kustomize build`.
+func build(env environment.Environment) ([]object, *source, error) {
+	source, err := readSource(env.Manifests, env.Dir)
+	if err != nil {
+		return nil, nil, err
 	}
-	return kustomize(filesys.MakeFsOnDisk(), env.Dir)
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionUnspecified // as the command line does
+	m, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), env.Dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", env.Dir, err)
+	}
+	objects, err := objectsOf(m)
+	return objects, source, err
 }
 
-func kustomize(fs filesys.FileSystem, dir string) ([]object, error) {
-	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fs, dir)
-	if err != nil {
-		return nil, err
-	}
+func objectsOf(m resmap.ResMap) ([]object, error) {
 	var objects []object
 	for _, r := range m.Resources() {
 		yaml, err := r.AsYAML()

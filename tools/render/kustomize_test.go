@@ -23,7 +23,7 @@ func TestSameAsKustomize(t *testing.T) {
 			dir := t.TempDir()
 			out, err := exec.Command(kustomize[0], "build", env.Dir, "-o", dir).CombinedOutput()
 			require.NoError(t, err, string(out))
-			objects, err := build(env)
+			objects, _, err := build(env)
 			require.NoError(t, err)
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)

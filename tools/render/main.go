@@ -57,7 +57,7 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	}
 	if o.rules {
 		for _, r := range rules {
-			fmt.Fprintf(stdout, "%-15s %s\n", r.name, r.about)
+			fmt.Fprintf(stdout, "%-15s %s\n%-15s finds: %s\n", r.name, r.about, "", r.example)
 		}
 		return nil
 	}
@@ -111,17 +111,17 @@ func check(envs []environment.Environment, filters []catalog.Filter) ([]*tree, [
 	var trees []*tree
 	findings := []finding{}
 	for _, env := range envs {
-		objects, err := build(env)
+		objects, source, err := build(env)
 		if err != nil {
-			return nil, nil, cli.Finding("%s: %w", env.Dir, err)
+			return nil, nil, cli.Finding("%w", err)
 		}
-		t, err := newTree(env, objects, filters)
+		t, err := newTree(env, objects, source, filters)
 		if err != nil {
 			return nil, nil, cli.Finding("%s: %w", env.Dir, err)
 		}
 		found, err := lint(t)
 		if err != nil {
-			return nil, nil, cli.Finding("%s: %w", env.Dir, err)
+			return nil, nil, cli.Finding("%w", err)
 		}
 		trees, findings = append(trees, t), append(findings, found...)
 	}
@@ -154,7 +154,7 @@ func finish(trees []*tree, findings []finding, o options, stdout io.Writer) erro
 	failing := slices.ContainsFunc(findings, func(f finding) bool { return f.Allowed == "" })
 	for _, t := range trees {
 		dir := t.env.Rendered()
-		changed, extra, err := differences(dir, t.objects)
+		changed, extra, err := differences(dir, t.rendered)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func finish(trees []*tree, findings []finding, o options, stdout io.Writer) erro
 		case o.check:
 			r.Stale = append(r.Stale, slices.Sorted(slices.Values(slices.Concat(changed, extra)))...)
 		case !failing && len(changed)+len(extra) > 0:
-			if err := write(dir, t.objects); err != nil {
+			if err := write(dir, t.rendered); err != nil {
 				return fmt.Errorf("writing %s: %w", dir, err)
 			}
 			r.Changed = append(r.Changed, changed...)

@@ -10,11 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
-	"sigs.k8s.io/kustomize/api/types"
 )
 
-// Rendering is offline: kustomize would clone a remote base with git and fetch a remote file over HTTP. checkOffline finds the
+// Rendering is offline: kustomize would clone a remote base with git and fetch a remote file over HTTP. readSource finds the
 // first, and everything that leaves the tree, before kustomize runs; kustomize's HTTP client is http.DefaultTransport, and that
 // refuses the second.
 func init() { http.DefaultTransport = offline{} }
@@ -25,73 +25,109 @@ func (offline) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("%s is remote, and render is offline. copy the file into the tree", r.URL)
 }
 
-// checkOffline walks the kustomizations that dir includes. Each entry must be a file or folder below root, the folder of the
-// manifests, also when symbolic links are followed.
-func checkOffline(root, dir string) error {
-	root, err := filepath.EvalSymlinks(root)
+// readSource walks the kustomizations that dir includes, and reads what they read. Each entry must be a file or folder below root,
+// the folder of the manifests, also when symbolic links are followed.
+func readSource(root, dir string) (*source, error) {
+	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return walk(root, dir, map[string]bool{})
+	w := walker{root: root, real: real, seen: map[string]bool{}, source: &source{}}
+	return w.source, w.walk(dir)
 }
 
-func walk(root, dir string, seen map[string]bool) error {
-	if seen[dir] {
+type walker struct {
+	root, real string // real is root without symbolic links
+	seen       map[string]bool
+	source     *source
+}
+
+func (w walker) walk(dir string) error {
+	if w.seen[dir] {
 		return nil
 	}
-	seen[dir] = true
-	file, k, err := readKustomization(dir)
+	w.seen[dir] = true
+	k, content, documents, err := w.readKustomization(dir)
 	if err != nil {
 		return err
 	}
 	if len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 || k.HelmGlobals != nil {
-		return fmt.Errorf("%s: helm charts are not rendered: helm is a program that this would run. commit what it makes as a base", file)
+		return fmt.Errorf("%s: helm charts are not rendered: helm is a program that this would run. commit what it makes as a base", k.file)
 	}
 	for _, entry := range slices.Concat(k.Resources, k.Components, k.Generators, k.Transformers, k.Validators) {
 		if strings.Contains(entry, "\n") {
 			continue // written in place
 		}
-		at := filepath.Join(dir, entry)
-		info, err := os.Stat(at)
+		if err := w.inside(k.file, entry, filepath.Join(dir, entry)); err != nil {
+			return err
+		}
+		info, err := os.Stat(filepath.Join(dir, entry))
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && looksRemote(entry):
-			return fmt.Errorf("%s: %q is remote, and render is offline. copy it into the tree", file, entry)
 		case err != nil:
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		real, err := filepath.EvalSymlinks(at)
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if rel, err := filepath.Rel(root, real); err != nil || !filepath.IsLocal(rel) {
-			return fmt.Errorf("%s: %q leaves %s. what is rendered must be in there", file, entry, root)
-		}
-		if info.IsDir() {
-			if err := walk(root, at, seen); err != nil {
+			return fmt.Errorf("%s: %w", k.file, err)
+		case info.IsDir():
+			if err := w.walk(filepath.Join(dir, entry)); err != nil {
 				return err
 			}
+		default:
+			documents, err := w.load(k, entry)
+			if err != nil {
+				return err
+			}
+			w.source.add(filepath.Join(dir, entry), documents, nil, 0)
 		}
+	}
+	if err := w.source.addPatches(k, content, func(path string) ([]*yaml.Node, error) { return w.load(k, path) }); err != nil {
+		return err
+	}
+	w.source.kustomizations = append(w.source.kustomizations, k)
+	w.source.addImages(k.file, documents)
+	return nil
+}
+
+// inside refuses what is remote or leaves the root.
+func (w walker) inside(file, entry, path string) error {
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) && looksRemote(entry) {
+		return fmt.Errorf("%s: %q is remote, and render is offline. copy it into the tree", file, entry)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if rel, err := filepath.Rel(w.real, real); err != nil || !filepath.IsLocal(rel) {
+		return fmt.Errorf("%s: %q leaves %s. what is rendered must be in there", file, entry, w.root)
 	}
 	return nil
 }
 
-func readKustomization(dir string) (file string, k types.Kustomization, err error) {
+// load reads a file that the kustomization names.
+func (w walker) load(k kustomization, entry string) ([]*yaml.Node, error) {
+	path := filepath.Join(k.dir, entry)
+	if err := w.inside(k.file, entry, path); err != nil {
+		return nil, err
+	}
+	_, documents, err := readYAML(path)
+	return documents, err
+}
+
+func (w walker) readKustomization(dir string) (k kustomization, content []byte, documents []*yaml.Node, err error) {
+	k.dir = dir
 	for _, name := range konfig.RecognizedKustomizationFileNames() {
-		file = filepath.Join(dir, name)
-		content, err := os.ReadFile(file)
+		k.file = filepath.Join(dir, name)
+		content, documents, err = readYAML(k.file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil {
-			err = k.Unmarshal(content)
-		}
 		if err != nil {
-			return file, k, fmt.Errorf("%s: %w", file, err)
+			return k, nil, nil, err
+		}
+		if err := k.Unmarshal(content); err != nil {
+			return k, nil, nil, fmt.Errorf("%s: %w", k.file, err)
 		}
 		k.FixKustomization() // bases, of old, are resources
-		return file, k, nil
+		return k, content, documents, nil
 	}
-	return file, k, fmt.Errorf("%s holds no kustomization.yaml", dir)
+	return k, nil, nil, fmt.Errorf("%s holds no kustomization.yaml", dir)
 }
 
 // looksRemote is for the message only: kustomize takes as remote what is no local file.

@@ -32,7 +32,7 @@ func preflightTree(ctx context.Context, t *tree, envoy string, source *modules.S
 		var refused *preflight.Refused
 		switch err := preflight.Check(ctx, envoy, p.Plugin, module); {
 		case errors.As(err, &refused):
-			findings = append(findings, finding{File: t.env.Dir, Object: fmt.Sprintf("%s %q", p.Kind, p.Name), Message: strings.Join(strings.Fields(refused.Reason), " "), Rule: preflightRule})
+			findings = append(findings, t.finding(preflightRule, p.at("pluginConfig"), "%s", strings.Join(strings.Fields(refused.Reason), " ")))
 		case err != nil:
 			return nil, fmt.Errorf("%s: WasmPlugin %q: %w", t.env.Dir, p.Name, err)
 		}

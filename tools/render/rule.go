@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
@@ -13,13 +14,29 @@ import (
 // rule is one check on the rendered plugins of an environment, in a file of its own: rule_<name>.go, with fixtures in
 // testdata/rules/<name>*.
 type rule struct {
-	name  string // shown in brackets after each finding, and the key under allow in environment.yaml
-	about string // what it wants and why, in a sentence
-	check func(t *tree, found func(p plugin, format string, args ...any))
+	name    string // shown in brackets after each finding, and the key under allow in environment.yaml
+	about   string // what it wants and why, in a sentence
+	example string // what it finds, for --rules
+	check   func(t *tree, found report)
 }
+
+// report makes a finding at a place.
+type report func(at place, format string, args ...any)
+
+// place is a field of an object, or with no field the object.
+type place struct {
+	object object
+	field  []string
+}
+
+func (o object) at(field ...string) place { return place{o, field} }
+
+// at is a field below spec.
+func (p plugin) at(field ...string) place { return p.object.at(append([]string{"spec"}, field...)...) }
 
 // rules is the catalogue.
 var rules = []rule{
+	ruleAPI,
 	ruleCallout,
 	ruleDigest,
 	ruleExplicit,
@@ -34,9 +51,12 @@ var rules = []rule{
 
 // tree is what the rules see: one environment after kustomize.
 type tree struct {
-	env     environment.Environment
-	objects []object
-	plugins []plugin // in the order of the filter chain
+	env      environment.Environment
+	source   *source
+	objects  []object // as kustomize makes them
+	rendered []object // as the cluster gets them: in the API of the environment
+	plugins  []plugin // in the order of the filter chain
+	filters  []catalog.Filter
 }
 
 // plugin is a WasmPlugin, decoded, as it was rendered, and the filter that it deploys.
@@ -46,7 +66,7 @@ type plugin struct {
 	filter *catalog.Filter // nil for an image that no filter of this repository makes
 }
 
-func newTree(env environment.Environment, objects []object, filters []catalog.Filter) (*tree, error) {
+func newTree(env environment.Environment, objects []object, source *source, filters []catalog.Filter) (*tree, error) {
 	files := map[string][]byte{}
 	byFile := map[string]object{}
 	for _, o := range objects {
@@ -56,8 +76,11 @@ func newTree(env environment.Environment, objects []object, filters []catalog.Fi
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{env: env, objects: objects}
+	t := &tree{env: env, source: source, objects: objects, filters: filters}
 	for _, d := range decoded {
+		if d.Kind != environment.WasmPlugin {
+			continue // somebody's own
+		}
 		p := plugin{Plugin: d, object: byFile[d.File]}
 		for i := range filters {
 			if filters[i].Name == filterOf(d.Spec.Url) {
@@ -66,7 +89,8 @@ func newTree(env environment.Environment, objects []object, filters []catalog.Fi
 		}
 		t.plugins = append(t.plugins, p)
 	}
-	return t, nil
+	t.rendered, err = project(t)
+	return t, err
 }
 
 // filterOf is the name of the filter in a url, pinned or not.
@@ -90,6 +114,7 @@ func (p plugin) written(field string) bool {
 // finding is one thing that is wrong: where, which object, what, and what to do.
 type finding struct {
 	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"` // of the source that decides it; 0 when no line is known
 	Object  string `json:"object"`
 	Message string `json:"message"`
 	Rule    string `json:"rule"`
@@ -97,11 +122,25 @@ type finding struct {
 }
 
 func (f finding) String() string {
-	s := fmt.Sprintf("%s: %s: %s [%s]", f.File, f.Object, f.Message, f.Rule)
+	at := f.File
+	if f.Line > 0 {
+		at = fmt.Sprintf("%s:%d", f.File, f.Line)
+	}
+	s := fmt.Sprintf("%s: %s: %s [%s]", at, f.Object, f.Message, f.Rule)
 	if f.Allowed != "" {
 		s += " allowed: " + f.Allowed
 	}
 	return s
+}
+
+// finding is what a rule says of a place.
+func (t *tree) finding(rule string, at place, format string, args ...any) finding {
+	o := at.object
+	f := finding{File: t.env.Dir, Object: fmt.Sprintf("%s %q", o.GetKind(), o.GetName()), Message: fmt.Sprintf(format, args...), Rule: rule, Allowed: t.env.Allow[rule]}
+	if file, line := t.source.find(o.OrgId().Kind, o.OrgId().Name, at.field); line > 0 {
+		f.File, f.Line = file, line
+	}
+	return f
 }
 
 // lint applies every rule.
@@ -110,13 +149,13 @@ func lint(t *tree) ([]finding, error) {
 	known := map[string]bool{}
 	for _, r := range rules {
 		known[r.name] = true
-		r.check(t, func(p plugin, format string, args ...any) {
-			findings = append(findings, finding{t.env.Dir, fmt.Sprintf("%s %q", p.Kind, p.Name), fmt.Sprintf(format, args...), r.name, t.env.Allow[r.name]})
+		r.check(t, func(at place, format string, args ...any) {
+			findings = append(findings, t.finding(r.name, at, format, args...))
 		})
 	}
 	for name := range t.env.Allow {
 		if !known[name] {
-			return nil, fmt.Errorf("%s: allow: unknown rule %q. \"render --rules\" lists them", environment.File, name)
+			return nil, fmt.Errorf("%s: allow: unknown rule %q. \"render --rules\" lists them", filepath.Join(t.env.Dir, environment.File), name)
 		}
 	}
 	return findings, nil

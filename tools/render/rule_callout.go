@@ -11,7 +11,8 @@ import (
 var ruleCallout = rule{
 	"callout",
 	"a service that a filter calls is in the mesh or declared by a ServiceEntry: otherwise Envoy has no cluster to call",
-	func(t *tree, found func(plugin, string, ...any)) {
+	"pluginConfig.upstream.host: token.internal, and no ServiceEntry declares token.internal",
+	func(t *tree, found report) {
 		for _, p := range t.plugins {
 			if p.filter == nil {
 				continue
@@ -22,16 +23,19 @@ var ruleCallout = rule{
 				if upstream["cluster"].GetStringValue() != "" || host == "" || strings.HasSuffix(host, ".svc.cluster.local") || t.declares(host, port) {
 					continue
 				}
-				found(p, "%s:%d, which filter %s calls, is declared by no ServiceEntry of this environment. add one to the base", host, port, p.filter.Name)
+				found(p.at(append([]string{"pluginConfig"}, pointer(c.Upstream)...)...), "%s:%d, which filter %s calls, is declared by no ServiceEntry of this environment. add one to the base", host, port, p.filter.Name)
 			}
 		}
 	},
 }
 
+// pointer is a JSON pointer as the names it goes through.
+func pointer(p string) []string { return strings.Split(strings.TrimPrefix(p, "/"), "/") }
+
 // at is the object at a JSON pointer of the plugin configuration; nil when there is none.
-func at(config *structpb.Struct, pointer string) map[string]*structpb.Value {
+func at(config *structpb.Struct, at string) map[string]*structpb.Value {
 	fields := config.GetFields()
-	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+	for _, name := range pointer(at) {
 		fields = fields[name].GetStructValue().GetFields()
 	}
 	return fields

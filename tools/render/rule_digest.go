@@ -11,7 +11,8 @@ import (
 var ruleDigest = rule{
 	"digest",
 	"an image is named by digest: a tag can be moved, and Istio's agent does not look at it again",
-	func(t *tree, found func(plugin, string, ...any)) {
+	"url: oci://ghcr.io/team/demo:v1",
+	func(t *tree, found report) {
 		for _, p := range t.plugins {
 			url := p.Spec.Url
 			if filter, ok := strings.CutPrefix(url, environment.Scheme); ok {
@@ -19,21 +20,21 @@ var ruleDigest = rule{
 				if t.env.Upstream == environment.None {
 					how = fmt.Sprintf(`make publish FILTER=%s" and "make promote TO=%s`, filter, t.env.Name)
 				}
-				found(p, `url %q is not pinned. run "%s"`, url, how)
+				found(p.at("url"), `url %q is not pinned. run "%s"`, url, how)
 				continue
 			}
 			ref, ok := strings.CutPrefix(url, "oci://")
 			if !ok {
-				found(p, `url %q: want an oci:// reference with a digest. write "url: filter://<filter>" in the base and promote a pin`, url)
+				found(p.at("url"), `url %q: want an oci:// reference with a digest. write "url: filter://<filter>" in the base and promote a pin`, url)
 				continue
 			}
 			r, err := filterimage.ParseRef(ref)
 			if err != nil {
-				found(p, "url: %v. promote a pin", err)
+				found(p.at("url"), "url: %v. promote a pin", err)
 				continue
 			}
 			if hex := strings.TrimPrefix(r.Digest, "sha256:"); p.Spec.Sha256 != "" && p.Spec.Sha256 != hex {
-				found(p, "sha256 %s is not the digest in url, %s: Istio refuses the image. remove sha256", p.Spec.Sha256, hex)
+				found(p.at("sha256"), "sha256 %s is not the digest in url, %s: Istio refuses the image. remove sha256", p.Spec.Sha256, hex)
 			}
 		}
 	},

@@ -5,11 +5,12 @@ import "istio.io/api/extensions/v1alpha1"
 var ruleFailOpen = rule{
 	"fail-open",
 	"a plugin in AUTHN or AUTHZ does not fail open: whoever makes it fail is let in",
-	func(t *tree, found func(plugin, string, ...any)) {
+	"phase: AUTHN, failStrategy: FAIL_OPEN",
+	func(t *tree, found report) {
 		for _, p := range t.plugins {
 			guards := p.Spec.Phase == v1alpha1.PluginPhase_AUTHN || p.Spec.Phase == v1alpha1.PluginPhase_AUTHZ
 			if guards && p.Spec.FailStrategy == v1alpha1.FailStrategy_FAIL_OPEN {
-				found(p, "failStrategy FAIL_OPEN in phase %s lets every request pass when the filter fails. use FAIL_RELOAD or FAIL_CLOSE", p.PhaseName())
+				found(p.at("failStrategy"), "failStrategy FAIL_OPEN in phase %s lets every request pass when the filter fails. use FAIL_RELOAD or FAIL_CLOSE", p.PhaseName())
 			}
 		}
 	},

@@ -12,23 +12,24 @@ import (
 var ruleIstioVersion = rule{
 	"istio-version",
 	"the environment's Istio minor is supported and has what the plugin uses",
-	func(t *tree, found func(plugin, string, ...any)) {
+	`plugin.yaml says istio ">=1.29", environment.yaml says istio "1.28"`,
+	func(t *tree, found report) {
 		minors := istiocompat.Minors()
 		here := slices.Index(minors, t.env.Istio)
 		for _, p := range t.plugins {
 			if here < 0 {
-				found(p, "Istio %s is not supported. supported: %s", t.env.Istio, strings.Join(minors, ", "))
+				found(p.at(), "Istio %s is not supported. supported: %s", t.env.Istio, strings.Join(minors, ", "))
 				continue
 			}
 			if p.filter != nil && p.filter.Istio != "" {
 				// plugin.yaml gives a lower bound; one below every supported minor binds nothing.
 				least := slices.Index(minors, strings.TrimPrefix(p.filter.Istio, ">="))
 				if here < least {
-					found(p, "filter %s is built for Istio %s, the environment runs %s. upgrade Istio or leave the filter out", p.filter.Name, p.filter.Istio, t.env.Istio)
+					found(p.at(), "filter %s is built for Istio %s, the environment runs %s. upgrade Istio or leave the filter out", p.filter.Name, p.filter.Istio, t.env.Istio)
 				}
 			}
 			if p.Spec.Type == v1alpha1.PluginType_NETWORK {
-				found(p, "type NETWORK is not supported by wasmfleet. use HTTP")
+				found(p.at("type"), "type NETWORK is not supported by wasmfleet. use HTTP")
 			}
 		}
 	},

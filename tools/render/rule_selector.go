@@ -8,16 +8,17 @@ const rootNamespace = "istio-system"
 var ruleSelector = rule{
 	"selector",
 	"a plugin says which workloads it is for: without a selector it runs in every proxy of the namespace, in the root namespace of the mesh",
-	func(t *tree, found func(plugin, string, ...any)) {
+	"a WasmPlugin without spec.selector and spec.targetRefs",
+	func(t *tree, found report) {
 		for _, p := range t.plugins {
 			switch {
 			case p.Namespace == rootNamespace:
-				found(p, "namespace %s is Istio's root namespace: the plugin applies to the whole mesh. deploy it in the workload's namespace", rootNamespace)
+				found(p.object.at("metadata", "namespace"), "namespace %s is Istio's root namespace: the plugin applies to the whole mesh. deploy it in the workload's namespace", rootNamespace)
 			case len(p.Spec.TargetRefs) == 0 && p.Spec.TargetRef == nil && len(p.Spec.Selector.GetMatchLabels()) == 0:
-				found(p, "no selector.matchLabels and no targetRefs: it would run in every proxy of namespace %q. say which workloads it is for", p.Namespace)
+				found(p.at("selector"), "no selector.matchLabels and no targetRefs: it would run in every proxy of namespace %q. say which workloads it is for", p.Namespace)
 			}
 			if label, ok := gatewayLabel(p.Spec.Selector); ok {
-				found(p, "selector label %s chooses a Gateway API gateway, which Istio does not select by label. use targetRefs", label)
+				found(p.at("selector", "matchLabels", label), "selector label %s chooses a Gateway API gateway, which Istio does not select by label. use targetRefs", label)
 			}
 		}
 	},

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
@@ -19,7 +18,7 @@ var update = flag.Bool("update", false, "write the .out files")
 // Each <rule>*.yaml is rendered objects and <rule>*.out what the rules say of them: exactly that rule. ok*.yaml has no findings.
 func TestRules(t *testing.T) {
 	filters := []catalog.Filter{
-		{Name: "demo", Phases: []string{"AUTHN", "AUTHZ", "STATS"}, Istio: ">=1.29", Callouts: []catalog.Callout{{Upstream: "/upstream", Purpose: "token"}}},
+		{Name: "demo", Phases: []string{"AUTHN", "AUTHZ", "STATS"}, Istio: ">=1.29", Callouts: []catalog.Callout{{Upstream: "/upstream", Purpose: "token"}}, Capabilities: []string{"proxy_log"}},
 	}
 	covered := map[string]bool{}
 	files, err := filepath.Glob("testdata/rules/*.yaml")
@@ -27,12 +26,13 @@ func TestRules(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		t.Run(name, func(t *testing.T) {
+			out, err := filepath.Abs(strings.TrimSuffix(file, ".yaml") + ".out")
+			require.NoError(t, err)
 			got := findingsOf(t, file, filters)
 			if strings.HasPrefix(name, "ok") {
 				require.Empty(t, got)
 				return
 			}
-			out := strings.TrimSuffix(file, ".yaml") + ".out"
 			text := ""
 			for _, f := range got {
 				covered[f.Rule] = true
@@ -53,20 +53,36 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// findingsOf builds the objects of a file as the overlay of an environment called prod. Its first line may say which Istio.
+// findingsOf builds the objects of a file as the overlay of an environment called prod. Comments at its top are lines of
+// environment.yaml.
 func findingsOf(t *testing.T, file string, filters []catalog.Filter) []finding {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	env := environment.Environment{Name: "prod", Dir: "manifests/overlays/prod", Upstream: "dev", Istio: "1.31"}
-	if first, _, _ := strings.Cut(string(content), "\n"); strings.HasPrefix(first, "# istio: ") {
-		env.Istio = strings.TrimPrefix(first, "# istio: ")
+	settings := map[string]string{"upstream": "dev", "istio": `"1.31"`}
+	for line := range strings.Lines(string(content)) {
+		key, value, ok := strings.Cut(strings.TrimPrefix(line, "# "), ": ")
+		if !ok || !strings.HasPrefix(line, "# ") {
+			break
+		}
+		settings[key] = strings.TrimSpace(value)
 	}
-	memory := filesys.MakeFsInMemory()
-	require.NoError(t, memory.WriteFile("/kustomization.yaml", []byte("resources: [all.yaml]\n")))
-	require.NoError(t, memory.WriteFile("/all.yaml", content))
-	objects, err := kustomize(memory, "/")
+	t.Chdir(t.TempDir())
+	write := func(path, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	var settingsYAML strings.Builder
+	for key, value := range settings {
+		settingsYAML.WriteString(key + ": " + value + "\n")
+	}
+	write("manifests/overlays/prod/environment.yaml", settingsYAML.String())
+	write("manifests/overlays/prod/kustomization.yaml", "resources: [all.yaml]\n")
+	write("manifests/overlays/prod/all.yaml", string(content))
+	env, err := environment.Load("manifests", "prod")
 	require.NoError(t, err)
-	tree, err := newTree(env, objects, filters)
+	objects, source, err := build(env)
+	require.NoError(t, err)
+	tree, err := newTree(env, objects, source, filters)
 	require.NoError(t, err)
 	findings, err := lint(tree)
 	require.NoError(t, err)
