@@ -37,6 +37,15 @@ func Envoy(istio string) (string, bool) {
 	return "", false
 }
 
+// since is the first minor that has a kind of object which an older supported minor lacks.
+var since = map[string]string{"TrafficExtension": "1.30"}
+
+// Since is the first minor that has the kind; false when every supported minor has it.
+func Since(kind string) (string, bool) {
+	minor, ok := since[kind]
+	return minor, ok
+}
+
 // Minors are the supported Istio minors, oldest first.
 func Minors() []string {
 	var all []string

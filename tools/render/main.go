@@ -117,7 +117,7 @@ func check(envs []environment.Environment, filters []catalog.Filter) ([]*tree, [
 		}
 		t, err := newTree(env, objects, source, filters)
 		if err != nil {
-			return nil, nil, cli.Finding("%s: %w", env.Dir, err)
+			return nil, nil, cli.Finding("%w", err)
 		}
 		found, err := lint(t)
 		if err != nil {

@@ -31,7 +31,7 @@ func project(t *tree) ([]object, error) {
 	m := resmap.New()
 	for _, o := range t.objects {
 		r := o.Resource
-		if p, ok := plugins[o.file]; ok {
+		if p, ok := plugins[o.file]; ok && p.Kind == environment.WasmPlugin {
 			object, err := t.inAPI(p)
 			if err != nil {
 				return nil, err

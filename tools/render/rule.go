@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
@@ -31,22 +32,42 @@ type place struct {
 
 func (o object) at(field ...string) place { return place{o, field} }
 
-// at is a field below spec.
-func (p plugin) at(field ...string) place { return p.object.at(append([]string{"spec"}, field...)...) }
+// at is a field of the plugin, by its name in a WasmPlugin.
+func (p plugin) at(field ...string) place { return p.object.at(p.path(field...)...) }
+
+// path is where the field stands in the object: a TrafficExtension has what belongs to the module one level deeper.
+func (p plugin) path(field ...string) []string {
+	if p.Kind == environment.TrafficExtension && len(field) > 0 && !slices.Contains(outsideWasm, field[0]) {
+		field = append([]string{"wasm"}, field...)
+	}
+	return append([]string{"spec"}, field...)
+}
+
+var outsideWasm = []string{"selector", "targetRefs", "phase", "priority", "match"}
 
 // rules is the catalogue.
 var rules = []rule{
 	ruleAPI,
 	ruleCallout,
+	ruleCollision,
 	ruleDigest,
 	ruleExplicit,
 	ruleFailOpen,
+	ruleIgnored,
 	ruleIstioVersion,
+	ruleLabel,
+	ruleMatch,
 	ruleOrder,
 	rulePhase,
+	rulePullSecret,
+	ruleSchema,
+	ruleSecret,
 	ruleSelector,
 	ruleSharedVM,
 	ruleTokenExposure,
+	ruleTwice,
+	ruleURL,
+	ruleYAML,
 }
 
 // tree is what the rules see: one environment after kustomize.
@@ -57,9 +78,12 @@ type tree struct {
 	rendered []object // as the cluster gets them: in the API of the environment
 	plugins  []plugin // in the order of the filter chain
 	filters  []catalog.Filter
+	pins     environment.Pins
+
+	undecoded error // why there are no plugins
 }
 
-// plugin is a WasmPlugin, decoded, as it was rendered, and the filter that it deploys.
+// plugin is a WasmPlugin or TrafficExtension, decoded, and the filter that it deploys.
 type plugin struct {
 	*envoyconfig.Plugin
 	object object
@@ -72,14 +96,19 @@ func newTree(env environment.Environment, objects []object, source *source, filt
 	for _, o := range objects {
 		files[o.file], byFile[o.file] = o.yaml, o
 	}
-	decoded, err := envoyconfig.Plugins(files)
+	pins, err := env.Pins()
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{env: env, source: source, objects: objects, filters: filters}
+	t := &tree{env: env, source: source, objects: objects, rendered: objects, filters: filters, pins: pins}
+	decoded, err := envoyconfig.Plugins(files)
+	if err != nil {
+		t.undecoded = err
+		return t, nil
+	}
 	for _, d := range decoded {
-		if d.Kind != environment.WasmPlugin {
-			continue // somebody's own
+		if d.Kind == environment.EnvoyFilter {
+			continue // written by hand: render makes them later
 		}
 		p := plugin{Plugin: d, object: byFile[d.File]}
 		for i := range filters {
@@ -107,7 +136,7 @@ func filterOf(url string) string {
 
 // written reports whether the object sets the field of its spec, whatever to.
 func (p plugin) written(field string) bool {
-	v, err := p.object.GetFieldValue("spec." + field)
+	v, err := p.object.GetFieldValue(strings.Join(p.path(field), "."))
 	return err == nil && v != nil
 }
 
@@ -149,9 +178,15 @@ func lint(t *tree) ([]finding, error) {
 	known := map[string]bool{}
 	for _, r := range rules {
 		known[r.name] = true
+		if t.undecoded != nil && r.name != ruleSchema.name {
+			continue // the schema rule knows the line
+		}
 		r.check(t, func(at place, format string, args ...any) {
 			findings = append(findings, t.finding(r.name, at, format, args...))
 		})
+	}
+	if t.undecoded != nil && len(findings) == 0 {
+		return nil, fmt.Errorf("%s: %w", t.env.Dir, t.undecoded)
 	}
 	for name := range t.env.Allow {
 		if !known[name] {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,10 +21,10 @@ var ruleCallout = rule{
 			for _, c := range p.filter.Callouts {
 				upstream := at(p.Spec.PluginConfig, c.Upstream)
 				host, port := upstream["host"].GetStringValue(), int(upstream["port"].GetNumberValue())
-				if upstream["cluster"].GetStringValue() != "" || host == "" || strings.HasSuffix(host, ".svc.cluster.local") || t.declares(host, port) {
+				if upstream["cluster"].GetStringValue() != "" || host == "" || strings.HasSuffix(host, ".svc.cluster.local") || t.declares(host, port, p.Namespace) {
 					continue
 				}
-				found(p.at(append([]string{"pluginConfig"}, pointer(c.Upstream)...)...), "%s:%d, which filter %s calls, is declared by no ServiceEntry of this environment. add one to the base", host, port, p.filter.Name)
+				found(p.at(append([]string{"pluginConfig"}, pointer(c.Upstream)...)...), "%s:%d, which filter %s calls, is declared by no ServiceEntry that namespace %q sees. add one to the base, or to its exportTo", host, port, p.filter.Name, p.Namespace)
 			}
 		}
 	},
@@ -41,8 +42,8 @@ func at(config *structpb.Struct, at string) map[string]*structpb.Value {
 	return fields
 }
 
-// declares reports whether a ServiceEntry of the tree has that host and port.
-func (t *tree) declares(host string, port int) bool {
+// declares reports whether a ServiceEntry of the tree has that host and port and is visible from the namespace.
+func (t *tree) declares(host string, port int, namespace string) bool {
 	for _, o := range t.objects {
 		if o.GetKind() != "ServiceEntry" {
 			continue
@@ -52,12 +53,21 @@ func (t *tree) declares(host string, port int) bool {
 			continue
 		}
 		for _, h := range hosts {
-			if h == host && o.hasPort(port) {
+			if h == host && o.hasPort(port) && o.exportedTo(namespace) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// exportedTo reads exportTo, which means every namespace when it is absent.
+func (o object) exportedTo(namespace string) bool {
+	to, err := o.GetSlice("spec.exportTo")
+	if err != nil || len(to) == 0 {
+		return true
+	}
+	return slices.Contains(to, any("*")) || slices.Contains(to, any(namespace)) || slices.Contains(to, any(".")) && o.GetNamespace() == namespace
 }
 
 func (o object) hasPort(port int) bool {

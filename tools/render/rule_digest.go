@@ -16,6 +16,10 @@ var ruleDigest = rule{
 		for _, p := range t.plugins {
 			url := p.Spec.Url
 			if filter, ok := strings.CutPrefix(url, environment.Scheme); ok {
+				if _, pinned := t.pins[filter]; pinned {
+					found(p.at("url"), "url %q is not replaced by its pin in %s: kustomize does not know that the field holds an image. add components/filter-image to the components there", url, t.env.PinsFile())
+					continue
+				}
 				how := fmt.Sprintf("make promote FILTER=%s TO=%s", filter, t.env.Name)
 				if t.env.Upstream == environment.None {
 					how = fmt.Sprintf(`make publish FILTER=%s" and "make promote TO=%s`, filter, t.env.Name)
@@ -24,9 +28,8 @@ var ruleDigest = rule{
 				continue
 			}
 			ref, ok := strings.CutPrefix(url, "oci://")
-			if !ok {
-				found(p.at("url"), `url %q: want an oci:// reference with a digest. write "url: filter://<filter>" in the base and promote a pin`, url)
-				continue
+			if !ok || malformed(ref) {
+				continue // the url rule says so
 			}
 			r, err := filterimage.ParseRef(ref)
 			if err != nil {

@@ -21,6 +21,9 @@ var ruleIstioVersion = rule{
 				found(p.at(), "Istio %s is not supported. supported: %s", t.env.Istio, strings.Join(minors, ", "))
 				continue
 			}
+			if least, ok := istiocompat.Since(t.env.API); ok && here < slices.Index(minors, least) {
+				found(p.at(), "api %s needs Istio %s, the environment runs %s. use another api in environment.yaml", t.env.API, least, t.env.Istio)
+			}
 			if p.filter != nil && p.filter.Istio != "" {
 				// plugin.yaml gives a lower bound; one below every supported minor binds nothing.
 				least := slices.Index(minors, strings.TrimPrefix(p.filter.Istio, ">="))

@@ -1,6 +1,10 @@
 package main
 
-import "istio.io/api/type/v1beta1"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // rootNamespace is Istio's default.
 const rootNamespace = "istio-system"
@@ -17,16 +21,22 @@ var ruleSelector = rule{
 			case len(p.Spec.TargetRefs) == 0 && p.Spec.TargetRef == nil && len(p.Spec.Selector.GetMatchLabels()) == 0:
 				found(p.at("selector"), "no selector.matchLabels and no targetRefs: it would run in every proxy of namespace %q. say which workloads it is for", p.Namespace)
 			}
-			if label, ok := gatewayLabel(p.Spec.Selector); ok {
-				found(p.at("selector", "matchLabels", label), "selector label %s chooses a Gateway API gateway, which Istio does not select by label. use targetRefs", label)
+			for i, ref := range p.Spec.TargetRefs {
+				if !slices.Contains(targetKinds, ref.Kind) {
+					found(p.at("targetRefs", strconv.Itoa(i), "kind"), "targetRefs of kind %s: Istio attaches plugins to %s", ref.Kind, strings.Join(targetKinds, ", "))
+				}
+			}
+			for _, label := range gatewayLabels {
+				if _, ok := p.Spec.Selector.GetMatchLabels()[label]; ok {
+					found(p.at("selector", "matchLabels", label), "selector label %s chooses a Gateway API gateway or a waypoint, which Istio does not select by label. use targetRefs", label)
+				}
 			}
 		}
 	},
 }
 
-// gatewayLabel finds the label that the Gateway API puts on a gateway's pods.
-func gatewayLabel(s *v1beta1.WorkloadSelector) (string, bool) {
-	const label = "gateway.networking.k8s.io/gateway-name"
-	_, ok := s.GetMatchLabels()[label]
-	return label, ok
-}
+// targetKinds are what istiod's webhook accepts (pkg/config/validation).
+var targetKinds = []string{"Gateway", "GatewayClass", "Service", "ServiceEntry"}
+
+// gatewayLabels are what Istio puts on the pods of the gateways and waypoints that it makes from the Gateway API.
+var gatewayLabels = []string{"gateway.networking.k8s.io/gateway-name", "gateway.networking.k8s.io/gateway-class-name", "gateway.istio.io/managed"}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/wasmfleet/wasmfleet/internal/crd"
+	"github.com/wasmfleet/wasmfleet/internal/environment"
+)
+
+var ruleSchema = rule{
+	"schema",
+	"every object of Istio's passes the schema and the CEL rules of its CRD, and has no unknown field: the API server would refuse or drop it",
+	"phase: LATE, or selecter instead of selector",
+	func(t *tree, found report) {
+		checkSchema(t.objects, true, found)
+		if t.env.API != environment.WasmPlugin {
+			// What render made of them. A problem here that was none above is render's own.
+			checkSchema(t.rendered, false, found)
+		}
+	},
+}
+
+func checkSchema(objects []object, asWritten bool, found report) {
+	for _, o := range objects {
+		data, err := o.MarshalJSON()
+		if err != nil {
+			found(o.at(), "%v", err)
+			continue
+		}
+		var decoded map[string]any
+		if err := json.Unmarshal(data, &decoded); err != nil {
+			found(o.at(), "%v", err)
+			continue
+		}
+		problems, err := crd.Check(integers(decoded).(map[string]any))
+		switch {
+		case errors.Is(err, crd.ErrUnknown):
+			found(o.at("apiVersion"), "%v", err)
+		case err != nil:
+			found(o.at(), "%v", err)
+		}
+		for _, p := range problems {
+			if url, _ := o.GetString(p.Field); strings.HasSuffix(p.Field, ".url") && url != "" && !strings.HasPrefix(url, "oci://") {
+				continue // the digest rule and the url rule say what to do
+			}
+			at := o.at()
+			if asWritten {
+				at = o.at(segments.FindAllString(p.Field, -1)...)
+			}
+			if p.Field == "" {
+				found(at, "%s", p.Message)
+			} else {
+				found(at, "%s: %s", p.Field, p.Message)
+			}
+		}
+	}
+}
+
+// segments are the names and indices in a field path such as spec.match[0].ports.
+var segments = regexp.MustCompile(`[^.\[\]]+`)
+
+// integers makes whole numbers integers, as the API server's decoder does.
+func integers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, child := range v {
+			v[k] = integers(child)
+		}
+	case []any:
+		for i, child := range v {
+			v[i] = integers(child)
+		}
+	case float64:
+		if i := int64(v); float64(i) == v {
+			return i
+		}
+	}
+	return v
+}
