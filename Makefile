@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools build test e2e soak bench check publish promote render run demo pins clean
+.PHONY: help tools build test e2e soak bench check publish login promote render run demo pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,8 +86,11 @@ REFS ?= build/refs
 publish: build bin/publish ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
 	@bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
 
+login: $(CRANE) ## keep credentials for REPO's registry, as docker login does; the password comes from stdin [USERNAME=name]
+	@$(CRANE) auth login '$(firstword $(subst /, ,$(REPO)))' --username '$(USERNAME)' --password-stdin
+
 promote: bin/promote bin/render ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x]
-	@bin/promote $(if $(shell grep -s '^upstream: none' 'manifests/overlays/$(TO)/environment.yaml'),--refs '$(REFS)') --to '$(TO)' $(FILTER)
+	@bin/promote $(if $(shell grep -s '^upstream: none' 'manifests/overlays/$(TO)/environment.yaml'),--refs '$(REFS)') --to '$(TO)' $(PROMOTEFLAGS) $(FILTER)
 
 render: bin/render ## manifests/rendered/<env> from the overlays [ENV=prod]
 	@bin/render $(ENV)
