@@ -128,6 +128,8 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, w
 	@go vet ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
+	@toolchain/zizmor.sh $(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
+	@$(TOOLS)/zizmor-$(ZIZMOR_VERSION) -q --offline --no-progress --persona=auditor .github
 	@bin/render --check --preflight
 	@go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { echo 'check: these differences are not committed:' >&2; git status --short >&2; exit 1; }

@@ -23,5 +23,10 @@ REGISTRY_VERSION  := v3.0.0
 REGISTRY_PKG      := github.com/distribution/distribution/v3/cmd/registry
 ACTIONLINT_VERSION := v1.7.12
 ACTIONLINT_PKG    := github.com/rhysd/actionlint/cmd/actionlint
+# The wheels of the PyPI package zizmor: Linux x86-64, Linux arm64, macOS arm64.
+ZIZMOR_VERSION    := 1.32.0
+ZIZMOR_SHA256     := 84a6acb975accc13408786a2bd274b572537ca19c933ebbc13e78f3988562071 \
+                     0cdd38fca6eb34ceb567548548d706332e3535ea66894b9168c048e03207b68c \
+                     0a999c98015becd9f69919ce01febadfb1c2be9b8ec2ce9ef7eb13ff23ba8eba
 GOLANGCI_VERSION  := v2.15.0
 GOLANGCI_PKG      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
