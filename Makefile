@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools build test e2e soak bench check publish login promote render run demo pins clean
+.PHONY: help tools envoys build test e2e soak bench check publish login promote render run demo pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ INSTALL = $(foreach v,TINYGO_VERSION LLVM_VERSION BINARYEN_VERSION ENVOY_VERSION
 
 tools: ## the pinned toolchain into .tools/
 	@$(INSTALL)
+
+envoys: ## an Envoy for each supported Istio into .tools/, for check and soak
+	@test/envoy/versions.sh
 
 .PHONY: tools-quiet
 tools-quiet:
@@ -130,6 +133,7 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, w
 	@$(ACTIONLINT)
 	@toolchain/zizmor.sh $(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
 	@$(TOOLS)/zizmor-$(ZIZMOR_VERSION) -q --offline --no-progress --persona=auditor .github
+	@test/envoy/versions.sh
 	@bin/render --check --preflight
 	@go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { echo 'check: these differences are not committed:' >&2; git status --short >&2; exit 1; }

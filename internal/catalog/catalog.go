@@ -20,6 +20,7 @@ const File = "plugin.yaml"
 
 // Filter is what plugin.yaml says: what is true of the code. How it is deployed stands in manifests/base/<name>/.
 type Filter struct {
+	Dir           string    `yaml:"-"`             // the folder
 	Name          string    `yaml:"name"`          // the folder, the image and the Istio object are named so: lower case, no dash
 	Title         string    `yaml:"title"`         // one line
 	Description   string    `yaml:"description"`   // a sentence or two
@@ -99,6 +100,7 @@ func Read(file string) (Filter, error) {
 	if err := dec.Decode(&f); err != nil {
 		return f, fmt.Errorf("%s: %w", file, err)
 	}
+	f.Dir = filepath.Dir(file)
 	if err := f.check(); err != nil {
 		return f, fmt.Errorf("%s: %w", file, err)
 	}

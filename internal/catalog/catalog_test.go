@@ -24,9 +24,10 @@ func write(t *testing.T, folder, content string) string {
 }
 
 func TestLoad(t *testing.T) {
-	filters, err := catalog.Load(write(t, "demo", good))
+	dir := write(t, "demo", good)
+	filters, err := catalog.Load(dir)
 	require.NoError(t, err)
-	require.Equal(t, []catalog.Filter{{Name: "demo", Title: "A title", Description: "A description.", Phases: []string{"AUTHN"}}}, filters)
+	require.Equal(t, []catalog.Filter{{Dir: filepath.Join(dir, "demo"), Name: "demo", Title: "A title", Description: "A description.", Phases: []string{"AUTHN"}}}, filters)
 }
 
 func TestLoadRefuses(t *testing.T) {

@@ -2,11 +2,15 @@ package filterimage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
+
+// ErrIndex says that a digest is that of an image index, of several images.
+var ErrIndex = errors.New("an image index")
 
 // Pull fetches the image by its digest, never by its tag, and takes the module out of it. What the registry answers is
 // checked against the digest. With plainHTTP the registry is spoken to over HTTP; one on loopback may be in any case.
@@ -24,7 +28,7 @@ func Pull(ctx context.Context, ref Ref, plainHTTP bool, options ...remote.Option
 		return nil, fmt.Errorf("fetching %s: %w", digest, err)
 	}
 	if desc.MediaType.IsIndex() {
-		return nil, fmt.Errorf("%s is an image index: Istio compares the digest of the image inside. pin a single manifest", digest)
+		return nil, fmt.Errorf("%s is %w: Istio compares the digest of the image inside. pin a single manifest", digest, ErrIndex)
 	}
 	img, err := desc.Image()
 	if err != nil {

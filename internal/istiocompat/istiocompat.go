@@ -46,6 +46,16 @@ func Since(kind string) (string, bool) {
 	return minor, ok
 }
 
+// TestedEnvoy is the release of Envoy that stands for the one inside the Istio minor; false when that minor is not supported.
+func TestedEnvoy(istio string) (string, bool) {
+	for _, m := range minors {
+		if m.istio == istio {
+			return m.tested, true
+		}
+	}
+	return "", false
+}
+
 // Minors are the supported Istio minors, oldest first.
 func Minors() []string {
 	var all []string

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings every Envoy of versions.txt to .tools/envoy-<version>/envoy, for `make soak`.
+# Brings every Envoy of versions.txt to .tools/envoy-<version>/envoy, for `make envoys`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -14,7 +14,6 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
 )
 
 func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -33,8 +32,8 @@ func command() cli.Command {
 		Args: "[ENV…]",
 		About: `Builds manifests/overlays/ENV as kustomize does, applies the rules and writes manifests/rendered/ENV, one object a file, all of it
 or nothing. Without ENV every environment. It prints findings and the files changed.
-With --preflight it also starts each plugin in a real Envoy, with the module of its pin (from the registry, or from build/ when that
-holds exactly the pinned image) and its configuration; a refusal is a finding, in the filter's own words.`,
+With --preflight it also starts each plugin in a real Envoy, that of the environment's Istio, with the module of its pin (from the
+registry, or from build/ when that holds exactly the pinned image) and its configuration; a refusal is a finding, in the filter's words.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.dir, "dir", "manifests", "`folder` of the manifests")
 			f.StringVar(&o.filters, "filters", "filters", "`folder` of the filters, for the rules that read their plugin.yaml")
@@ -129,17 +128,12 @@ func check(envs []environment.Environment, filters []catalog.Filter) ([]*tree, [
 }
 
 func preflightAll(ctx context.Context, o options, trees []*tree, stderr io.Writer) ([]finding, error) {
-	envoy, err := preflight.FindEnvoy()
-	if err != nil {
-		return nil, err
-	}
 	// What is remote is the registry now: the module of a pin. Rendering itself stays offline.
-	source := modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, func(format string, args ...any) {
-		fmt.Fprintf(stderr, "render: "+format+"\n", args...)
-	})
+	say := func(format string, args ...any) { fmt.Fprintf(stderr, "render: "+format+"\n", args...) }
+	p := preflighter{modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, say), say}
 	var findings []finding
 	for _, t := range trees {
-		refused, err := preflightTree(ctx, t, envoy, source)
+		refused, err := p.tree(ctx, t)
 		if err != nil {
 			return nil, err
 		}
