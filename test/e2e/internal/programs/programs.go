@@ -1,0 +1,63 @@
+// Package programs builds the programs that the end-to-end tests start, at the versions of this module's go.mod.
+package programs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The packages of the programs. Each is a tool of go.mod, which keeps what it needs there.
+const (
+	Etcd              = "go.etcd.io/etcd/server/v3"
+	APIServer         = "k8s.io/kubernetes/cmd/kube-apiserver"
+	ControllerManager = "k8s.io/kubernetes/cmd/kube-controller-manager"
+	Istiod            = "istio.io/istio/pilot/cmd/pilot-discovery"
+	Agent             = "istio.io/istio/pilot/cmd/pilot-agent"
+)
+
+// The test's own flags, or the build cache is split and all of Istio compiles twice; and what a release says of itself.
+var flags = []string{"-trimpath", "-ldflags=-s -w" +
+	" -X istio.io/istio/pkg/version.buildVersion=" + istioVersion +
+	" -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
+	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"}
+
+const (
+	istioVersion      = "1.31"
+	kubernetesVersion = "v1.36.4"
+)
+
+var building sync.Mutex
+
+// Path builds the tool of a package, unless Go's build cache has it, and returns the file there.
+func Path(t testing.TB, tool string) string {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	// -n: only print the command that would run, which is the file that was built.
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "-n", tool)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" '"+strings.Join(flags, "' '")+"'")
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	require.NoError(t, err, "building %s: %s", tool, &errs)
+	path := strings.TrimSpace(string(out))
+	require.FileExists(t, path)
+	return path
+}
+
+// File is a file of a module that this one requires, such as its CRDs.
+func File(t testing.TB, module, path string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	require.NoError(t, err, "looking for module %s", module)
+	file := filepath.Join(strings.TrimSpace(string(out)), filepath.FromSlash(path))
+	_, err = os.Stat(file)
+	require.NoError(t, err)
+	return file
+}
