@@ -1,0 +1,167 @@
+package workflows
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/test/clone"
+)
+
+// token is what the hosted runner would give a job, and what the registry here wants.
+const token = "ghs_test"
+
+// hub stands for what is hosted: a bare repository, a registry that wants the token, and the gh of a runner.
+type hub struct {
+	t        *testing.T
+	dir      string
+	remote   string
+	registry string // host of the registry
+
+	mu     sync.Mutex
+	pushed []string // repository:tag or @digest of each manifest that was pushed
+}
+
+func newHub(t *testing.T) *hub {
+	h := &hub{t: t, dir: t.TempDir()}
+	real := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); password != token {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}`, http.StatusUnauthorized)
+			return
+		}
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
+			h.mu.Lock()
+			h.pushed = append(h.pushed, r.URL.Path)
+			h.mu.Unlock()
+		}
+		real.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	h.registry = strings.TrimPrefix(s.URL, "http://")
+
+	source := clone.Tree(t, root)
+	h.git(source, "branch", "-M", "main")
+	h.remote = filepath.Join(h.dir, "remote.git")
+	h.git(h.dir, "clone", "-q", "--bare", source, h.remote)
+	// gh on this machine: it writes down what it is asked, and knows the pull requests that it has made.
+	bin := filepath.Join(h.dir, "bin")
+	require.NoError(t, os.Mkdir(bin, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "gh"), []byte(`#!/usr/bin/env bash
+set -euo pipefail
+[ -n "$GH_TOKEN" ]
+printf '%q ' "$@" >>"$HUB/gh.log"
+echo >>"$HUB/gh.log"
+case "$1 $2" in
+  'auth setup-git') ;;
+  'pr list') [ ! -f "$HUB/open" ] || echo 7 ;;
+  'pr create') cat "${@: -1}" >"$HUB/body"; touch "$HUB/open" ;;
+  *) exit 1 ;;
+esac
+`), 0o755))
+	return h
+}
+
+func (h *hub) repo() string { return h.registry + "/team" }
+
+func (h *hub) git(dir string, args ...string) string {
+	h.t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=somebody", "-c", "user.email=somebody@localhost"}, args...)...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(h.t, err, "git %v: %s", args, out)
+	return strings.TrimSpace(string(out))
+}
+
+// head is the commit of a branch of the remote; nothing when there is no such branch.
+func (h *hub) head(branch string) string {
+	return h.git(h.remote, "for-each-ref", "--format=%(objectname)", "refs/heads/"+branch)
+}
+
+// tools makes our tools, once.
+var tools = sync.OnceValue(func() error {
+	cmd := exec.Command("make", "-s", "bin/guest", "bin/publish", "bin/promote", "bin/render")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})
+
+// checkout is what actions/checkout leaves, with the modules and tools of this tree: building them from nothing is test/build's.
+// The tests change no source of either. The link to .tools comes with clone.Tree.
+func (h *hub) checkout(name string) string {
+	h.t.Helper()
+	require.NoError(h.t, tools())
+	dir := filepath.Join(h.dir, name)
+	h.git(h.dir, "clone", "-q", h.remote, dir)
+	out, err := exec.Command("bash", "-c", `cp -R "$0/bin" "$0/build" "$1" && touch "$1"/bin/* "$1"/build/*`, root, dir).CombinedOutput()
+	require.NoError(h.t, err, "%s", out)
+	return dir
+}
+
+// change pushes a commit of somebody's to main.
+func (h *hub) change(from, to, file string) {
+	dir := filepath.Join(h.t.TempDir(), "somebody")
+	h.git(h.dir, "clone", "-q", h.remote, dir)
+	path := filepath.Join(dir, file)
+	old, err := os.ReadFile(path)
+	require.NoError(h.t, err)
+	changed := regexp.MustCompile(from).ReplaceAllString(string(old), to)
+	require.NotEqual(h.t, string(old), changed)
+	require.NoError(h.t, os.WriteFile(path, []byte(changed), 0o644))
+	h.git(dir, "commit", "-qam", "a change of "+file)
+	h.git(dir, "push", "-q", "origin", "HEAD:main")
+}
+
+// run runs the named steps of a job as the hosted runner does: the script in a file, bash as it calls it, the step's environment.
+func (h *hub) run(checkout, file, job string, inputs map[string]string, names ...string) (string, error) {
+	h.t.Helper()
+	temp := filepath.Join(h.dir, "runner")
+	require.NoError(h.t, os.MkdirAll(temp, 0o755))
+	values := map[string]string{"runner.temp": temp, "github.token": token}
+	for k, v := range inputs {
+		values[k] = v
+	}
+	w := workflows(h.t)[file]
+	var output strings.Builder
+	done := 0
+	for _, s := range w.Jobs[job].Steps {
+		if len(names) <= done || s.Name != names[done] {
+			continue
+		}
+		done++
+		script := filepath.Join(temp, "script.sh")
+		require.NoError(h.t, os.WriteFile(script, []byte(s.Run), 0o644))
+		cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", script)
+		cmd.Dir = checkout
+		cmd.Env = append(os.Environ(), "REPO="+h.repo(), "HUB="+h.dir, "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"),
+			"GITHUB_ACTOR=somebody", "GITHUB_REF_NAME=main", "GITHUB_STEP_SUMMARY="+filepath.Join(temp, "summary.md"),
+			"GIT_CONFIG_GLOBAL="+filepath.Join(temp, "gitconfig"), "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=")
+		for name, value := range s.Env {
+			value, err := evaluate(value, values)
+			require.NoError(h.t, err)
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		out, err := cmd.CombinedOutput()
+		fmt.Fprintf(&output, "%s", out)
+		if err != nil {
+			return output.String(), err
+		}
+	}
+	require.Equal(h.t, len(names), done, "steps of %s/%s", file, job)
+	return output.String(), nil
+}
