@@ -15,10 +15,14 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// bootstrap is what Istio's own template says, less its two listeners, which bind every address.
-func (p *Proxy) bootstrap(t testing.TB, admin int) *bootstrapv3.Bootstrap {
+// Bootstrap is what Istio's own template says, less its two listeners, which bind every address. xds is where the discovery
+// service is, and sds that of certificates, if any.
+func Bootstrap(t testing.TB, o ProxyOptions, admin int, xds, sds *corev3.Address) *bootstrapv3.Bootstrap {
 	t.Helper()
-	o := p.options
+	clusters := []*clusterv3.Cluster{grpcCluster(t, "xds-grpc", xds)}
+	if sds != nil {
+		clusters = append(clusters, grpcCluster(t, "sds-grpc", sds))
+	}
 	labels := map[string]any{}
 	for name, value := range o.Labels {
 		labels[name] = value
@@ -41,9 +45,7 @@ func (p *Proxy) bootstrap(t testing.TB, admin int) *bootstrapv3.Bootstrap {
 			Cluster:  o.Name + "." + o.Namespace,
 			Metadata: metadata,
 		},
-		Admin: &bootstrapv3.Admin{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
-			Address: "127.0.0.1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(admin)},
-		}}}},
+		Admin: &bootstrapv3.Admin{Address: Socket(admin)},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			LdsConfig: ads, CdsConfig: ads,
 			AdsConfig: &corev3.ApiConfigSource{
@@ -53,15 +55,23 @@ func (p *Proxy) bootstrap(t testing.TB, admin int) *bootstrapv3.Bootstrap {
 				}}},
 			},
 		},
-		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{
-			socketCluster(t, "xds-grpc", "./etc/istio/proxy/XDS"),
-			socketCluster(t, "sds-grpc", "./var/run/secrets/workload-spiffe-uds/socket"),
-		}},
+		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: clusters},
 	}
 }
 
-// socketCluster is a gRPC service of the agent, at a path relative to its folder.
-func socketCluster(t testing.TB, name, path string) *clusterv3.Cluster {
+// Socket is a port of the loopback.
+func Socket(port int) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: "127.0.0.1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)},
+	}}}
+}
+
+// pipe is a socket of the agent, relative to its folder.
+func pipe(path string) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}}
+}
+
+func grpcCluster(t testing.TB, name string, address *corev3.Address) *clusterv3.Cluster {
 	t.Helper()
 	options, err := anypb.New(&httpv3.HttpProtocolOptions{UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 		ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
@@ -74,7 +84,7 @@ func socketCluster(t testing.TB, name, path string) *clusterv3.Cluster {
 		TypedExtensionProtocolOptions: map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options},
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
 			LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{
-				Address: &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: path}}},
+				Address: address,
 			}}}},
 		}}},
 	}

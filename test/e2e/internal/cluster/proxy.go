@@ -74,7 +74,7 @@ func (p *Proxy) Start(t testing.TB) {
 	p.writeCredentials(t, dir)
 	admin, status := process.Port(t), process.Port(t)
 	p.Admin, p.Agent = fmt.Sprintf("http://127.0.0.1:%d", admin), fmt.Sprintf("http://127.0.0.1:%d", status)
-	bootstrap, err := envoyconfig.Marshal(p.bootstrap(t, admin))
+	bootstrap, err := envoyconfig.Marshal(Bootstrap(t, o, admin, pipe("./etc/istio/proxy/XDS"), pipe("./var/run/secrets/workload-spiffe-uds/socket")))
 	require.NoError(t, err)
 	file := filepath.Join(dir, "bootstrap.json")
 	require.NoError(t, os.WriteFile(file, bootstrap, 0o644))
