@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 )
@@ -25,32 +26,49 @@ func build(env environment.Environment) ([]object, *source, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	options := krusty.MakeDefaultOptions()
-	options.Reorder = krusty.ReorderOptionUnspecified // as the command line does
-	m, err := krusty.MakeKustomizer(options).Run(filesys.MakeFsOnDisk(), env.Dir)
+	resources, ok, err := buildChunks(env, source)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", env.Dir, err)
+		return nil, nil, err
 	}
-	objects, err := objectsOf(m)
+	if !ok {
+		m, err := runKustomize(filesys.MakeFsOnDisk(), env.Dir)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", env.Dir, err)
+		}
+		resources = m.Resources()
+	}
+	objects, err := objectsOf(resources)
 	return objects, source, err
 }
 
-func objectsOf(m resmap.ResMap) ([]object, error) {
+func runKustomize(fs filesys.FileSystem, dir string) (resmap.ResMap, error) {
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionUnspecified // as the command line does
+	return krusty.MakeKustomizer(options).Run(fs, dir)
+}
+
+func objectsOf(resources []*resource.Resource) ([]object, error) {
+	namespaces := map[string]bool{}
+	for _, r := range resources {
+		if ns := r.CurId().EffectiveNamespace(); ns != resid.TotallyNotANamespace {
+			namespaces[ns] = true
+		}
+	}
 	var objects []object
-	for _, r := range m.Resources() {
+	for _, r := range resources {
 		yaml, err := r.AsYAML()
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, object{r, fileName(m, r), yaml})
+		objects = append(objects, object{r, fileName(r, len(namespaces) > 1), yaml})
 	}
 	return objects, nil
 }
 
 // fileName is kustomize's: group_version_kind_name.yaml, after the namespace when there are several.
-func fileName(m resmap.ResMap, r *resource.Resource) string {
+func fileName(r *resource.Resource, severalNamespaces bool) string {
 	name := strings.ToLower(r.GetGvk().StringWoEmptyField()) + "_" + strings.ToLower(r.GetName()) + ".yaml"
-	if namespaces := m.GroupedByCurrentNamespace(); len(namespaces) > 1 && !r.GetGvk().IsClusterScoped() {
+	if severalNamespaces && !r.GetGvk().IsClusterScoped() {
 		return strings.ToLower(r.GetNamespace()) + "_" + name
 	}
 	return name

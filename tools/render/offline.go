@@ -32,12 +32,13 @@ func readSource(root, dir string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := walker{root: root, real: real, seen: map[string]bool{}, source: &source{}}
+	w := walker{root: root, real: real, top: dir, seen: map[string]bool{}, source: &source{entry: -1}}
 	return w.source, w.walk(dir)
 }
 
 type walker struct {
 	root, real string // real is root without symbolic links
+	top        string // the overlay
 	seen       map[string]bool
 	source     *source
 }
@@ -54,7 +55,13 @@ func (w walker) walk(dir string) error {
 	if len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 || k.HelmGlobals != nil {
 		return fmt.Errorf("%s: helm charts are not rendered: helm is a program that this would run. commit what it makes as a base", k.file)
 	}
-	for _, entry := range slices.Concat(k.Resources, k.Components, k.Generators, k.Transformers, k.Validators) {
+	for i, entry := range slices.Concat(k.Resources, k.Components, k.Generators, k.Transformers, k.Validators) {
+		if dir == w.top {
+			w.source.entry = -1
+			if i < len(k.Resources) {
+				w.source.entry = i
+			}
+		}
 		if strings.Contains(entry, "\n") {
 			continue // written in place
 		}
@@ -74,8 +81,11 @@ func (w walker) walk(dir string) error {
 			if err != nil {
 				return err
 			}
-			w.source.add(filepath.Join(dir, entry), documents, nil, 0)
+			w.source.add(document{file: filepath.Join(dir, entry)}, documents, nil)
 		}
+	}
+	if dir == w.top {
+		w.source.entry = -1
 	}
 	if err := w.source.addPatches(k, content, func(path string) ([]*yaml.Node, error) { return w.load(k, path) }); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/kustomize/api/provider"
-	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
 
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
@@ -24,11 +24,12 @@ func project(t *tree) ([]object, error) {
 	if t.env.API == environment.WasmPlugin {
 		return t.objects, nil
 	}
+	factory := provider.NewDefaultDepProvider().GetResourceFactory()
 	plugins := map[string]plugin{}
 	for _, p := range t.plugins {
 		plugins[p.object.file] = p
 	}
-	m := resmap.New()
+	var all []*resource.Resource
 	for _, o := range t.objects {
 		r := o.Resource
 		if p, ok := plugins[o.file]; ok && p.Kind == environment.WasmPlugin {
@@ -36,15 +37,13 @@ func project(t *tree) ([]object, error) {
 			if err != nil {
 				return nil, err
 			}
-			if r, err = provider.NewDefaultDepProvider().GetResourceFactory().FromBytes(object); err != nil {
+			if r, err = factory.FromBytes(object); err != nil {
 				return nil, err
 			}
 		}
-		if err := m.Append(r); err != nil {
-			return nil, err
-		}
+		all = append(all, r)
 	}
-	return objectsOf(m)
+	return objectsOf(all)
 }
 
 // inAPI is the plugin as JSON in the API of the environment.

@@ -6,8 +6,11 @@ var ruleOrder = rule{
 	"two plugins with phase: STATS, priority: 10",
 	func(t *tree, found report) {
 		for i, p := range t.plugins {
+			if p.Spec.Priority == nil {
+				continue // the explicit rule says so
+			}
 			for _, q := range t.plugins[:i] {
-				if p.written("priority") && p.Namespace == q.Namespace && p.PhaseName() == q.PhaseName() && p.Spec.Priority.GetValue() == q.Spec.Priority.GetValue() && q.written("priority") {
+				if q.Spec.Priority != nil && p.Spec.Priority.Value == q.Spec.Priority.Value && p.Spec.Phase == q.Spec.Phase && p.Namespace == q.Namespace {
 					found(p.at("priority"), "phase %s and priority %d are also those of %q. choose another priority; the highest runs first", p.PhaseName(), p.Spec.Priority.GetValue(), q.Name)
 				}
 			}

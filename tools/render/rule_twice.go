@@ -8,9 +8,11 @@ var ruleTwice = rule{
 	"WasmPlugin demo and TrafficExtension demo with the same image",
 	func(t *tree, found report) {
 		for _, p := range t.plugins {
+			if p.Kind != environment.TrafficExtension || filterOf(p.Spec.Url) == "" {
+				continue
+			}
 			for _, q := range t.plugins {
-				same := filterOf(p.Spec.Url) != "" && filterOf(p.Spec.Url) == filterOf(q.Spec.Url)
-				if p.Kind == environment.TrafficExtension && q.Kind == environment.WasmPlugin && same && p.Namespace == q.Namespace {
+				if q.Kind == environment.WasmPlugin && q.Namespace == p.Namespace && filterOf(q.Spec.Url) == filterOf(p.Spec.Url) {
 					found(p.at("url"), "filter %s also runs as WasmPlugin %q. remove one, and let api in environment.yaml choose", filterOf(p.Spec.Url), q.Name)
 				}
 			}

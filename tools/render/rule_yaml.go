@@ -16,8 +16,9 @@ var ruleYAML = rule{
 	func(t *tree, found report) {
 		for _, p := range t.plugins {
 			seen := map[string]bool{}
+			id := p.object.OrgId()
 			for _, d := range t.source.documents {
-				if d.kind != p.object.OrgId().Kind || d.name != p.object.OrgId().Name || d.operations {
+				if d.kind != id.Kind || d.name != id.Name || d.operations {
 					continue
 				}
 				config := lookup(d.root, p.path("pluginConfig")...)

@@ -16,6 +16,8 @@ type source struct {
 	kustomizations []kustomization
 	documents      []document
 	images         []imageLine
+
+	entry int // of the overlay's resources, that is being read
 }
 
 // kustomization is one folder that is built.
@@ -31,6 +33,11 @@ type document struct {
 	kind, name string
 	root       *yaml.Node
 	operations bool // root is a JSON patch: a list of operations
+
+	entry int    // of the overlay's resources, that it belongs to; -1 for what the overlay itself adds
+	patch bool   // it changes an object
+	dir   string // of a patch: the kustomization that has it
+	index int    // of a patch: its place in that kustomization's patches
 }
 
 // imageLine is an entry of an images field.
@@ -40,9 +47,10 @@ type imageLine struct {
 }
 
 // add adds the documents of a file.
-func (s *source) add(file string, documents []*yaml.Node, target *types.Selector, line int) {
+func (s *source) add(d document, documents []*yaml.Node, target *types.Selector) {
 	for _, root := range documents {
-		d := document{file: file, line: line, root: root, operations: root.Kind == yaml.SequenceNode}
+		d := d
+		d.root, d.operations, d.entry = root, root.Kind == yaml.SequenceNode, s.entry
 		if n := lookup(root, "kind"); n != nil {
 			d.kind = n.Value
 		}
@@ -67,7 +75,7 @@ func (s *source) addPatches(k kustomization, content []byte, load func(path stri
 		}
 	}
 	patches = append(patches, k.PatchesJson6902...)
-	for _, p := range patches {
+	for i, p := range patches {
 		file, line := filepath.Join(k.dir, p.Path), 0
 		var documents []*yaml.Node
 		var err error
@@ -80,7 +88,7 @@ func (s *source) addPatches(k kustomization, content []byte, load func(path stri
 		if err != nil {
 			return err
 		}
-		s.add(file, documents, p.Target, line)
+		s.add(document{file: file, line: line, patch: true, dir: k.dir, index: i}, documents, p.Target)
 	}
 	return nil
 }
