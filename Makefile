@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test e2e soak bench check publish login promote render run demo pins clean
+.PHONY: help tools envoys build test e2e soak bench check publish login promote render diff run demo pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,10 @@ promote: bin/promote bin/render ## pin in TO what was published, or what TO's up
 render: bin/render ## manifests/rendered/<env> from the overlays [ENV=prod]
 	@bin/render $(ENV)
 
+diff: bin/render ## what a reviewer wants to see, as Markdown: rendered manifests against those of a commit [BASE=origin/main]
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive '$(or $(BASE),HEAD)' manifests/rendered | tar -x -C "$$dir" && \
+		bin/render --diff "$$dir/manifests/rendered" --format markdown
+
 run: bin/run $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev LISTEN=127.0.0.1:8080]
 	@bin/run $(if $(LISTEN),--listen '$(LISTEN)') $(or $(ENV),dev)
 
@@ -114,17 +118,19 @@ test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and r
 e2e: build bin/publish $(CRANE) $(REGISTRY) ## images against Istio's own code and a real registry
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
+	@cd test/policy && CGO_ENABLED=0 go test -count=1 -trimpath ./... # what Argo CD and the alerts are given
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath ./...
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio
 	@test/envoy/versions.sh
 	@go test -tags soak -count=1 -timeout 60m ./test/envoy
 
-bench: build bin/publish $(CRANE) | tools-quiet ## the filters beside their peers, publish beside crane and oras [BENCHFLAGS=--write]
+bench: build bin/publish bin/render $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
 	@bench/build.sh
-	@cd bench && go build -o build/ . ./publish && build/bench $(BENCHFLAGS)
+	@cd bench && go build -o build/ . ./publish ./render && build/bench $(BENCHFLAGS)
 	@cd bench/publish/oras && go build -o ../../build/oras oras.land/oras/cmd/oras
 	@cd bench && build/publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
+	@cd bench && build/render -kustomize '$(KUSTOMIZE)'
 
 check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
