@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
@@ -16,11 +17,15 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/modules"
 )
 
-func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	debug.SetGCPercent(200) // a short run: fewer collections are worth more than the memory
+	os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // options are the flags.
 type options struct {
 	dir, filters, build, format string
+	diff                        string
 	check, rules                bool
 	preflight, plainHTTP        bool
 }
@@ -39,10 +44,11 @@ registry, or from build/ when that holds exactly the pinned image) and its confi
 			f.StringVar(&o.filters, "filters", "filters", "`folder` of the filters, for the rules that read their plugin.yaml")
 			f.StringVar(&o.build, "build", "build", "`folder` of compiled modules, for --preflight")
 			f.BoolVar(&o.check, "check", false, "write nothing; exit 1 when rendered files are stale")
+			f.StringVar(&o.diff, "diff", "", "write nothing; show for a reviewer what changes against the rendered manifests in this `folder`")
 			f.BoolVar(&o.rules, "rules", false, "list the rules and what they want")
 			f.BoolVar(&o.preflight, "preflight", false, "start each plugin in a real Envoy")
 			f.BoolVar(&o.plainHTTP, "plain-http", false, "with --preflight: talk HTTP to the registry (hosts on loopback may always)")
-			f.StringVar(&o.format, "format", "text", "text or json")
+			f.StringVar(&o.format, "format", "text", "text or json; with --diff also markdown")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return run(ctx, o, args, stdout, stderr)
@@ -51,8 +57,8 @@ registry, or from build/ when that holds exactly the pinned image) and its confi
 }
 
 func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer) error {
-	if o.format != "text" && o.format != "json" {
-		return cli.Usage("--format %q: want text or json", o.format)
+	if o.format != "text" && o.format != "json" && (o.format != "markdown" || o.diff == "") {
+		return cli.Usage("--format %q: want text or json, with --diff also markdown", o.format)
 	}
 	if o.rules {
 		for _, r := range rules {
@@ -71,6 +77,9 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	trees, findings, err := check(envs, filters)
 	if err != nil {
 		return err
+	}
+	if o.diff != "" {
+		return diff(ctx, o, trees, stdout)
 	}
 	if o.preflight {
 		refused, err := preflightAll(ctx, o, trees, stderr)
