@@ -1,7 +1,7 @@
 # One way through: build -> publish -> promote -> render -> (Argo CD syncs). `make help` lists the targets.
 include Tools.mk
 
-# A fork changes this line.
+# make init sets this.
 REPO ?= ghcr.io/wasmfleet
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test e2e soak bench check publish login promote render diff run demo pins clean
+.PHONY: help tools envoys build test e2e soak bench check publish init login promote render diff run demo pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,15 +40,15 @@ tools-quiet:
 GOTOOL = $(TOOLS)/$(1)-$($(2)_VERSION)
 KUSTOMIZE := $(call GOTOOL,kustomize,KUSTOMIZE)
 CRANE     := $(call GOTOOL,crane,CRANE)
-REGISTRY  := $(call GOTOOL,registry,REGISTRY)
+DISTRIBUTION := $(call GOTOOL,registry,REGISTRY)
 ACTIONLINT := $(call GOTOOL,actionlint,ACTIONLINT)
 GOLANGCI  := $(call GOTOOL,golangci-lint,GOLANGCI)
 $(KUSTOMIZE): PKG = $(KUSTOMIZE_PKG)@$(KUSTOMIZE_VERSION)
 $(CRANE): PKG = $(CRANE_PKG)@$(CRANE_VERSION)
-$(REGISTRY): PKG = $(REGISTRY_PKG)@$(REGISTRY_VERSION)
+$(DISTRIBUTION): PKG = $(REGISTRY_PKG)@$(REGISTRY_VERSION)
 $(ACTIONLINT): PKG = $(ACTIONLINT_PKG)@$(ACTIONLINT_VERSION)
 $(GOLANGCI): PKG = $(GOLANGCI_PKG)@$(GOLANGCI_VERSION)
-$(KUSTOMIZE) $(CRANE) $(REGISTRY) $(ACTIONLINT) $(GOLANGCI):
+$(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 	@echo "tools: building $(PKG)" >&2
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
@@ -89,6 +89,10 @@ REFS ?= build/refs
 publish: build bin/publish ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
 	@bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
 
+init: bin/initfork bin/render ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
+	@bin/initfork --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
+	@bin/render
+
 login: $(CRANE) ## keep credentials for REPO's registry, as docker login does; the password comes from stdin [USERNAME=name]
 	@$(CRANE) auth login '$(firstword $(subst /, ,$(REPO)))' --username '$(USERNAME)' --password-stdin
 
@@ -115,7 +119,7 @@ test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and r
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
 # One set of flags for everything in that module, or the build cache is split and all of Istio compiles twice.
-e2e: build bin/publish $(CRANE) $(REGISTRY) ## images against Istio's own code and a real registry
+e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 -trimpath ./... # what Argo CD and the alerts are given

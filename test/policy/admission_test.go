@@ -3,6 +3,9 @@ package policy
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -66,8 +69,24 @@ func admissionOf(t *testing.T, objects ...runtime.Object) func(o *unstructured.U
 
 const (
 	digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	good   = "oci://ghcr.io/wasmfleet/demo:v1@" + digest
+	good   = "oci://" + ours + "/demo:v1@" + digest
+
+	// ours stands for the registry of the Makefile, which a fork changes.
+	ours = "ghcr.io/ours"
 )
+
+// ourPolicy is the policy and its binding, for the registry of these tests in the place of the Makefile's.
+func ourPolicy(t *testing.T) *files {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	require.NoError(t, err)
+	line := regexp.MustCompile(`(?m)^REPO \?= (\S+)$`).FindSubmatch(makefile)
+	require.NotNil(t, line)
+	f := load(t)
+	before := f.policy.DeepCopy()
+	replace(f, "['"+string(line[1])+"/'", "['"+ours+"/'")
+	require.NotEqual(t, before.Spec, f.policy.Spec, "the policy does not admit what the Makefile publishes")
+	return f
+}
 
 // object makes an object of a kind; its spec is YAML in which URL is replaced.
 func object(t *testing.T, kind, spec, url string) *unstructured.Unstructured {
@@ -98,27 +117,27 @@ var forms = map[string][2]string{
 
 // urls, and whether they are a pinned reference of our registry.
 var urls = map[string]bool{
-	good:                                     true,
-	"oci://ghcr.io/wasmfleet/demo@" + digest: true,
-	"oci://ghcr.io/wasmfleet/a/b-c_d:v1.0.0-rc.1@" + digest: true,
-	"":                                    false,
-	"filter://demo":                       false,
-	"oci://ghcr.io/wasmfleet/demo:v1":     false,
-	"oci://ghcr.io/wasmfleet/demo":        false,
-	"ghcr.io/wasmfleet/demo:v1@" + digest: false,
-	"https://ghcr.io/wasmfleet/demo:v1@" + digest:                        false,
-	"file:///plugin.wasm":                                                false,
-	"oci://ghcr.io/somebody/demo:v1@" + digest:                           false,
-	"oci://ghcr.io/wasmfleetx/demo:v1@" + digest:                         false,
-	"oci://evil.example.com/ghcr.io/wasmfleet/demo@" + digest:            false,
-	"oci://ghcr.io/wasmfleet/../somebody/demo@" + digest:                 false,
-	"oci://ghcr.io/wasmfleet/demo:v1@" + digest + "0":                    false,
-	"oci://ghcr.io/wasmfleet/demo:v1@" + strings.ToUpper(digest):         false,
-	"oci://ghcr.io/wasmfleet/demo:v1@sha256:0123":                        false,
-	"oci://ghcr.io/wasmfleet/demo:v1@" + digest + "@" + digest:           false,
-	"oci://ghcr.io/wasmfleet/demo:v1@" + digest + `\nx`:                  false,
-	"oci://ghcr.io/wasmfleet/demo?x=@" + digest:                          false,
-	"oci://ghcr.io/wasmfleet/demo:v1@sha512:" + strings.Repeat("0", 128): false,
+	good:                                true,
+	"oci://ghcr.io/ours/demo@" + digest: true,
+	"oci://ghcr.io/ours/a/b-c_d:v1.0.0-rc.1@" + digest: true,
+	"":                                                              false,
+	"filter://demo":                                                 false,
+	"oci://ghcr.io/ours/demo:v1":                                    false,
+	"oci://ghcr.io/ours/demo":                                       false,
+	"ghcr.io/ours/demo:v1@" + digest:                                false,
+	"https://ghcr.io/ours/demo:v1@" + digest:                        false,
+	"file:///plugin.wasm":                                           false,
+	"oci://ghcr.io/somebody/demo:v1@" + digest:                      false,
+	"oci://ghcr.io/oursx/demo:v1@" + digest:                         false,
+	"oci://evil.example.com/ghcr.io/ours/demo@" + digest:            false,
+	"oci://ghcr.io/ours/../somebody/demo@" + digest:                 false,
+	"oci://ghcr.io/ours/demo:v1@" + digest + "0":                    false,
+	"oci://ghcr.io/ours/demo:v1@" + strings.ToUpper(digest):         false,
+	"oci://ghcr.io/ours/demo:v1@sha256:0123":                        false,
+	"oci://ghcr.io/ours/demo:v1@" + digest + "@" + digest:           false,
+	"oci://ghcr.io/ours/demo:v1@" + digest + `\nx`:                  false,
+	"oci://ghcr.io/ours/demo?x=@" + digest:                          false,
+	"oci://ghcr.io/ours/demo:v1@sha512:" + strings.Repeat("0", 128): false,
 }
 
 // others are objects that are admitted or refused as a whole.
@@ -165,22 +184,28 @@ func verdicts(t *testing.T, admit func(*unstructured.Unstructured) error) []stri
 }
 
 func TestAdmission(t *testing.T) {
-	f := load(t)
+	f := ourPolicy(t)
 	admit := admissionOf(t, &f.policy, &f.policyBinding)
 	for form, f := range forms {
 		require.NoError(t, admit(object(t, f[0], f[1], good)), form)
 	}
 	require.NoError(t, admit(object(t, "ServiceEntry", `{hosts: [x]}`, "")))
 	require.Empty(t, verdicts(t, admit))
+	err := admit(object(t, "WasmPlugin", `{url: "URL"}`, "oci://ghcr.io/ours/demo:v1"))
+	require.ErrorContains(t, err, "url oci://ghcr.io/ours/demo:v1 of WasmPlugin demo: want oci://REGISTRY/filter:tag@sha256:<digest>, REGISTRY one of ghcr.io/ours/")
+	err = admit(object(t, "EnvoyFilter", forms["EnvoyFilter"][1], "oci://x"))
+	require.ErrorContains(t, err, "the code of a Wasm filter in EnvoyFilter demo: want remote, with uri oci://REGISTRY/filter:tag@sha256:<digest>")
+}
+
+// What the repository renders is admitted by the policy as it stands there.
+func TestRenderedIsAdmitted(t *testing.T) {
+	f := load(t)
+	admit := admissionOf(t, &f.policy, &f.policyBinding)
 	for env, objects := range rendered(t) {
 		for _, o := range objects {
 			require.NoError(t, admit(o), "%s %s", env, o.GetName())
 		}
 	}
-	err := admit(object(t, "WasmPlugin", `{url: "URL"}`, "oci://ghcr.io/wasmfleet/demo:v1"))
-	require.ErrorContains(t, err, "url oci://ghcr.io/wasmfleet/demo:v1 of WasmPlugin demo: want oci://REGISTRY/filter:tag@sha256:<digest>, REGISTRY one of ghcr.io/wasmfleet/")
-	err = admit(object(t, "EnvoyFilter", forms["EnvoyFilter"][1], "oci://x"))
-	require.ErrorContains(t, err, "the code of a Wasm filter in EnvoyFilter demo: want remote, with uri oci://REGISTRY/filter:tag@sha256:<digest>")
 }
 
 // Without the binding, or with a part of the policy gone, cases above get the wrong verdict: the tests would see it.
@@ -190,8 +215,8 @@ func TestAdmissionControls(t *testing.T) {
 		"no digest":            func(f *files) { replace(f, `@sha256:[0-9a-f]{64}$`, `.*$`) },
 		"no end":               func(f *files) { replace(f, `{64}$`, `{64}`) },
 		"no grammar":           func(f *files) { replace(f, `(/[a-z0-9]+([._-]+[a-z0-9]+)*)+`, `[^@]+`) },
-		"no registry":          func(f *files) { replace(f, `['ghcr.io/wasmfleet/']`, `['']`) },
-		"a prefix":             func(f *files) { replace(f, `ghcr.io/wasmfleet/'`, `ghcr.io/wasmfleet'`) },
+		"no registry":          func(f *files) { replace(f, `['ghcr.io/ours/']`, `['']`) },
+		"a prefix":             func(f *files) { replace(f, `ghcr.io/ours/'`, `ghcr.io/ours'`) },
 		"no TrafficExtension":  func(f *files) { replace(f, "object.kind == 'TrafficExtension'", "false") },
 		"no EnvoyFilter":       func(f *files) { replace(f, "object.kind != 'EnvoyFilter'", "true") },
 		"no camel case":        func(f *files) { replace(f, "[?'typedConfig']", "[?'x']") },
@@ -206,7 +231,7 @@ func TestAdmissionControls(t *testing.T) {
 		},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			f := load(t)
+			f := ourPolicy(t)
 			before := f.policy.DeepCopy()
 			brk(f)
 			if name != "not bound" {
@@ -219,7 +244,7 @@ func TestAdmissionControls(t *testing.T) {
 
 // An expression that does not compile refuses everything: it is seen at once, and not in a cluster.
 func TestAdmissionFailsClosed(t *testing.T) {
-	f := load(t)
+	f := ourPolicy(t)
 	f.policy.Spec.Validations = append(f.policy.Spec.Validations, admissionv1.Validation{Expression: "object.spec.("})
 	err := admissionOf(t, &f.policy, &f.policyBinding)(object(t, "WasmPlugin", `{url: "URL"}`, good))
 	require.Error(t, err)

@@ -90,7 +90,7 @@ func applications(set argo.ApplicationSet, envs []string) (map[string]*argo.Appl
 		folder := "manifests/rendered/" + env
 		matches, err := filepath.Match(git.Directories[0].Path, folder)
 		if err != nil || !matches {
-			return nil, fmt.Errorf("no Application for %s: %v", folder, err)
+			return nil, fmt.Errorf("no Application for %s: %w", folder, err)
 		}
 		params := map[string]any{"path": map[string]any{"path": folder, "basename": env}}
 		for k, v := range cluster {
@@ -207,16 +207,16 @@ var rules = map[string]rule{
 					}
 				}
 				if ok, err := permitted(app.Spec.Destination.Namespace, app.Spec.Destination.Server); err != nil || !ok {
-					return fmt.Errorf("%s: destination %v is not permitted: %v", env, app.Spec.Destination, err)
+					return fmt.Errorf("%s: destination %v is not permitted: %w", env, app.Spec.Destination, err)
 				}
 			}
 			for _, namespace := range []string{"default", "kube-system", "istio-system", "argocd"} {
 				if ok, err := permitted(namespace, "https://kubernetes.default.svc"); err != nil || ok {
-					return fmt.Errorf("namespace %s is permitted: %v", namespace, err)
+					return fmt.Errorf("namespace %s is permitted: %w", namespace, err)
 				}
 			}
 			if ok, err := permitted("web-dev", "https://elsewhere.example.com"); err != nil || ok {
-				return fmt.Errorf("a cluster that is not listed is permitted: %v", err)
+				return fmt.Errorf("a cluster that is not listed is permitted: %w", err)
 			}
 			return nil
 		}),

@@ -22,13 +22,25 @@ func (h *hub) asked() string {
 	return strings.TrimSpace(strings.ReplaceAll(string(data), "auth setup-git \n", ""))
 }
 
+// merge merges a pull request, which closes it.
+func (h *hub) merge(branch string) {
+	h.git(h.remote, "update-ref", "refs/heads/main", "refs/heads/"+branch)
+	require.NoError(h.t, os.Remove(filepath.Join(h.dir, "open")))
+}
+
 // A dispatch opens one pull request with the pins and the rendered manifests of one environment; a second updates it.
 func TestPromote(t *testing.T) {
 	h := newHub(t)
 	checkout := h.checkout("runner")
 
-	// Nothing to promote: staging has what dev has.
-	out, err := h.promote(checkout, "staging", "")
+	// All filters; the pull request is merged. Then there is nothing to promote.
+	out, err := h.publish(checkout)
+	require.NoError(t, err, out)
+	out, err = h.promote(checkout, "staging", "")
+	require.NoError(t, err, out)
+	require.Contains(t, h.asked(), `pr create --base main --head promote/staging --title promote\ all\ filters\ to\ staging `)
+	h.merge("promote/staging")
+	out, err = h.promote(checkout, "staging", "")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "promote: nothing to do: staging already has these pins")
 	require.Empty(t, h.asked())
@@ -71,7 +83,7 @@ pr create --base main --head promote/staging-addheader --title promote\ addheade
 	require.Contains(t, out, `unknown environment "nowhere"`)
 
 	// An image that is gone is not promoted: prod pins, by way of staging, what no registry has.
-	h.git(h.checkout("merge"), "push", "-q", "origin", "origin/"+branch+":main")
+	h.merge(branch)
 	h.change(`(name: filter://addheader\n(?:.*\n){2}  digest: sha256:)[0-9a-f]{64}`, "${1}"+strings.Repeat("0", 64), "manifests/overlays/staging/digests/kustomization.yaml")
 	out, err = h.promote(checkout, "prod", "addheader")
 	require.Error(t, err)

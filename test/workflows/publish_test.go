@@ -1,8 +1,10 @@
 package workflows
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -24,9 +26,13 @@ func TestPublish(t *testing.T) {
 	h := newHub(t)
 	checkout := h.checkout("runner-1")
 
-	// Nothing has changed: dev pins what this tree builds.
-	start := h.head("main")
+	// The registry of a fork is empty: everything is published, also what dev pins. Then nothing has changed.
 	out, err := h.publish(checkout)
+	require.NoError(t, err, out)
+	require.Contains(t, h.git(h.remote, "log", "-1", "--format=%s", "main"), "dev: addheader jwtfetch ")
+	start := h.head("main")
+	h.pushed = nil
+	out, err = h.publish(checkout)
 	require.NoError(t, err, out)
 	require.Contains(t, out, "publish: dev already pins what main builds")
 	require.Equal(t, start, h.head("main"))
@@ -58,9 +64,36 @@ manifests/rendered/dev/extensions.istio.io_v1alpha1_wasmplugin_addheader.yaml`, 
 		require.Len(t, h.pushed, pushes)
 	}
 
+	t.Run("an image was deleted", func(t *testing.T) { h.deleted(t) })
 	t.Run("a push to main in between", func(t *testing.T) { h.racing(t) })
 	t.Run("no credentials", func(t *testing.T) { h.withoutCredentials(t) })
 	t.Run("a protected branch", func(t *testing.T) { h.protected(t) })
+}
+
+// An image that dev pins is gone from the registry: the next run brings it back, under the same digest.
+func (h *hub) deleted(t *testing.T) {
+	h.t = t
+	before := h.head("main")
+	pins := h.git(h.remote, "show", "main:manifests/overlays/dev/digests/kustomization.yaml")
+	digest := regexp.MustCompile(`(?s)/addheader\n.*?(sha256:[0-9a-f]{64})`).FindStringSubmatch(pins)[1]
+	url := "http://" + h.registry + "/v2/team/addheader/manifests/" + digest
+	ask := func(method string) int {
+		request, err := http.NewRequest(method, url, nil)
+		require.NoError(t, err)
+		request.SetBasicAuth("somebody", token)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	require.Equal(t, http.StatusAccepted, ask(http.MethodDelete))
+	require.Equal(t, http.StatusNotFound, ask(http.MethodGet))
+	out, err := h.publish(h.checkout("runner-0"))
+	require.NoError(t, err, out)
+	require.Equal(t, http.StatusOK, ask(http.MethodGet))
+	require.Equal(t, []string{"manifests/overlays/dev/digests/kustomization.yaml", "manifests/rendered/dev/extensions.istio.io_v1alpha1_wasmplugin_addheader.yaml"},
+		strings.Fields(h.git(h.remote, "diff", "--name-only", before, "main")), "another tag, the same digest")
+	require.Contains(t, h.git(h.remote, "show", "main:manifests/overlays/dev/digests/kustomization.yaml"), digest)
 }
 
 // Somebody pushes to main after publish has read it and before publish pushes: nothing of either is lost.
