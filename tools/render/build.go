@@ -41,7 +41,12 @@ func build(env environment.Environment) ([]object, *source, error) {
 	return objects, source, err
 }
 
-func runKustomize(fs filesys.FileSystem, dir string) (resmap.ResMap, error) {
+func runKustomize(fs filesys.FileSystem, dir string) (m resmap.ResMap, err error) {
+	defer func() { // its parsers panic on some input
+		if r := recover(); r != nil {
+			err = fmt.Errorf("kustomize cannot read this: %v. simplify the files that changed last", r)
+		}
+	}()
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified // as the command line does
 	return krusty.MakeKustomizer(options).Run(fs, dir)
