@@ -54,6 +54,16 @@ test -n "$(grep -l 'oci://ghcr.io/acme/mine:v0.1.0@sha256:0123' manifests/render
 grep -q 'value: hello from dev' manifests/rendered/dev/*_wasmplugin_addheader.yaml
 ! grep -q 'addheader:v0.2.0' manifests/rendered/staging/*
 `,
+	"docs/gitops.md": `
+grep -q 'sourceRepos:' manifests/argocd/appproject.yaml
+grep -q 'https://github.com/acme/wasmfleet.git' manifests/argocd/appproject.yaml
+! grep -rq 'ghcr.io/wasmfleet' manifests Makefile
+grep -q 'imagePullSecret: wasm-registry' manifests/rendered/prod/*_wasmplugin_addheader.yaml
+grep -q 'namespace: web-prod-eu' manifests/rendered/prod-eu/*_wasmplugin_addheader.yaml
+grep -q 'addheader:v0.3.0@sha256' manifests/rendered/dev/*_wasmplugin_addheader.yaml
+! grep -q 'addheader:v0.3.0' manifests/rendered/staging/*_wasmplugin_addheader.yaml
+test -z "$(git status --porcelain manifests)"
+`,
 	"docs/images.md": `
 crane ls "$REPO/addheader" | grep -qx v0.2.0-compat
 crane ls "$REPO/helloc" | grep -qx v1.0.0
