@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/wasmfleet/wasmfleet/internal/environment"
 )
 
 // rootNamespace is Istio's default.
@@ -14,6 +16,15 @@ var ruleSelector = rule{
 	"a plugin says which workloads it is for: without a selector it runs in every proxy of the namespace, in the root namespace of the mesh",
 	"a WasmPlugin without spec.selector and spec.targetRefs",
 	func(t *tree, found report) {
+		for _, o := range t.objects {
+			if o.GetKind() != environment.EnvoyFilter {
+				continue
+			}
+			labels, _ := o.GetFieldValue("spec.workloadSelector.labels")
+			if refs, _ := o.GetSlice("spec.targetRefs"); labels == nil && len(refs) == 0 {
+				found(o.at("spec", "workloadSelector"), "no workloadSelector.labels and no targetRefs: it would patch every proxy of namespace %q. say which workloads it is for", o.GetNamespace())
+			}
+		}
 		for _, p := range t.plugins {
 			switch {
 			case p.Namespace == rootNamespace:
