@@ -64,6 +64,10 @@ grep -q 'addheader:v0.3.0@sha256' manifests/rendered/dev/*_wasmplugin_addheader.
 ! grep -q 'addheader:v0.3.0' manifests/rendered/staging/*_wasmplugin_addheader.yaml
 test -z "$(git status --porcelain manifests)"
 `,
+	"docs/render.md": `
+grep -q 'failure_policy: FAIL_OPEN' manifests/rendered/dev/*_envoyfilter_jwtfetch.yaml
+test -z "$(ls manifests/rendered/dev | grep wasmplugin)"
+`,
 	"docs/images.md": `
 crane ls "$REPO/addheader" | grep -qx v0.2.0-compat
 crane ls "$REPO/helloc" | grep -qx v1.0.0
