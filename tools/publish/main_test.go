@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -33,7 +35,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LINT", modules)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": dockerLogin, "helper": credentialHelper},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": dockerLogin, "helper": credentialHelper, "proxy": startProxy},
 	})
 }
 
@@ -62,7 +64,38 @@ func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strings.TrimPrefix(s.URL, "http://"))
 }
 
-var statusOf = map[string]int{"400": http.StatusBadRequest, "403": http.StatusForbidden, "415": http.StatusUnsupportedMediaType, "507": http.StatusInsufficientStorage}
+var statusOf = map[string]int{"400": http.StatusBadRequest, "405": http.StatusMethodNotAllowed, "403": http.StatusForbidden, "415": http.StatusUnsupportedMediaType, "507": http.StatusInsufficientStorage}
+
+// startProxy: proxy VAR CA starts a registry behind TLS that only a proxy reaches: whatever host is asked of the proxy, it connects to
+// that registry. $VAR is the proxy's URL, with the credentials it wants, and CA the file with the certificate, which is for example.com.
+func startProxy(ts *testscript.TestScript, _ bool, args []string) {
+	hidden := httptest.NewTLSServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
+	ts.Defer(hidden.Close)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		want := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:secret"))
+		if r.Method != http.MethodConnect || r.Header.Get("Proxy-Authorization") != want {
+			http.Error(w, "", http.StatusProxyAuthRequired)
+			return
+		}
+		upstream, err := net.Dial("tcp", hidden.Listener.Addr().String())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		client, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(upstream, client); upstream.Close() }()
+		_, _ = io.Copy(client, upstream)
+		client.Close()
+	}))
+	ts.Defer(proxy.Close)
+	ts.Setenv(args[0], strings.Replace(proxy.URL, "http://", "http://user:secret@", 1))
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: hidden.Certificate().Raw})
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), certificate, 0o600))
+}
 
 // tags: tags HOST REPO prints the tags of a repository, one a line; nothing when there is none.
 func tags(ts *testscript.TestScript, _ bool, args []string) {
