@@ -12,6 +12,7 @@ godebug (
 
 // The programs that the tests start; see internal/binaries.
 tool (
+	github.com/wasmfleet/wasmfleet/test/e2e/gitops/argocd
 	go.etcd.io/etcd/server/v3
 	istio.io/istio/pilot/cmd/pilot-agent
 	istio.io/istio/pilot/cmd/pilot-discovery

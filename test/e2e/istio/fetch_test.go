@@ -33,6 +33,8 @@ import (
 
 const root = "../../.."
 
+var discard = log.New(io.Discard, "", 0)
+
 // fetch is Istio's agent pulling a module: its file cache and image fetcher, with the sha256 of a WasmPlugin.
 func fetch(t *testing.T, url, sha256 string) ([]byte, error) {
 	cache := wasm.NewLocalFileCache(t.TempDir(), wasm.Options{HTTPRequestMaxRetries: 1, HTTPRequestTimeout: 5 * time.Second})
@@ -61,7 +63,7 @@ func publish(t *testing.T, args ...string) (stdout string, err error) {
 
 // serve is the real registry, on loopback, behind what the test puts before it.
 func serve(t *testing.T, wrap func(http.Handler) http.Handler) (host string) {
-	var h http.Handler = registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	var h http.Handler = registry.New(registry.Logger(discard))
 	if wrap != nil {
 		h = wrap(h)
 	}

@@ -46,6 +46,7 @@ type API struct {
 
 	dir    string
 	tokens map[string]string // by user
+	config *rest.Config      // of Admin
 	mapper *restmapper.DeferredDiscoveryRESTMapper
 }
 
@@ -133,6 +134,7 @@ func (a *API) connect(t testing.TB) {
 	require.NoError(t, err)
 	config.QPS, config.Burst = 1000, 1000
 	config.WarningHandler = rest.NoWarnings{}
+	a.config = config
 	a.Clientset, err = kubernetes.NewForConfig(config)
 	require.NoError(t, err)
 	a.Dynamic, err = dynamic.NewForConfig(config)

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 )
 
@@ -66,12 +67,32 @@ func (a *API) ApplyFile(t testing.TB, file string) {
 
 // TryApply stops at the first object that the API refuses.
 func (a *API) TryApply(ctx context.Context, text string) error {
+	return a.apply(ctx, a.Dynamic, text, nil)
+}
+
+// DryRun is what TryApply would say, webhooks included, and what the API warns of.
+func (a *API) DryRun(ctx context.Context, text string) (warnings []string, err error) {
+	config := rest.CopyConfig(a.config)
+	config.WarningHandler = warningHandler(func(text string) { warnings = append(warnings, text) })
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	err = a.apply(ctx, client, text, []string{metav1.DryRunAll})
+	return warnings, err
+}
+
+type warningHandler func(text string)
+
+func (h warningHandler) HandleWarningHeader(_ int, _, text string) { h(text) }
+
+func (a *API) apply(ctx context.Context, client dynamic.Interface, text string, dryRun []string) error {
 	objects, err := Objects([]byte(text))
 	if err != nil {
 		return err
 	}
 	for _, o := range objects {
-		client, err := a.resource(o)
+		client, err := a.resource(client, o)
 		if err != nil {
 			return err
 		}
@@ -81,7 +102,7 @@ func (a *API) TryApply(ctx context.Context, text string) error {
 		}
 		force := true
 		_, err = client.Patch(ctx, o.GetName(), types.ApplyPatchType, data, metav1.PatchOptions{
-			FieldManager: "e2e", Force: &force, FieldValidation: metav1.FieldValidationStrict,
+			FieldManager: "e2e", Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: dryRun,
 		})
 		if err != nil {
 			return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
@@ -96,19 +117,19 @@ func (a *API) Delete(t testing.TB, text string) {
 	objects, err := Objects([]byte(text))
 	require.NoError(t, err)
 	for _, o := range objects {
-		client, err := a.resource(o)
+		client, err := a.resource(a.Dynamic, o)
 		require.NoError(t, err)
 		require.NoError(t, client.Delete(t.Context(), o.GetName(), metav1.DeleteOptions{}))
 	}
 }
 
-func (a *API) resource(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
+func (a *API) resource(dynamic dynamic.Interface, o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := o.GroupVersionKind()
 	mapping, err := a.mapper.RESTMapping(kind.GroupKind(), kind.Version)
 	if err != nil {
 		return nil, err
 	}
-	client := a.Dynamic.Resource(mapping.Resource)
+	client := dynamic.Resource(mapping.Resource)
 	if mapping.Scope.Name() == "namespace" {
 		return client.Namespace(o.GetNamespace()), nil
 	}

@@ -45,15 +45,17 @@ type Proxy struct {
 	Address string
 	Process *process.Process
 
+	owner   testing.TB // the test that it lives as long as
 	istiod  *Istiod
 	options ProxyOptions
 }
 
-// StartProxy returns when Envoy serves what istiod has sent. It makes the service account of the workload.
+// StartProxy returns when Envoy serves what istiod has sent. It makes the service account of the workload. However often it is
+// restarted, and by which subtest, the proxy ends with this test.
 func StartProxy(t testing.TB, i *Istiod, o ProxyOptions) *Proxy {
 	t.Helper()
 	i.api.serviceAccount(t, o.Namespace, o.Name)
-	p := &Proxy{ID: o.Name + "." + o.Namespace, Address: o.Address, istiod: i, options: o}
+	p := &Proxy{ID: o.Name + "." + o.Namespace, Address: o.Address, owner: t, istiod: i, options: o}
 	p.Start(t)
 	return p
 }
@@ -68,7 +70,7 @@ func (p *Proxy) Restart(t testing.TB) {
 // Start starts the proxy anew; after Stop of its Process.
 func (p *Proxy) Start(t testing.TB) {
 	t.Helper()
-	o, dir := p.options, shortDir(t)
+	o, dir := p.options, shortDir(p.owner)
 	envoy, err := preflight.FindEnvoy()
 	require.NoError(t, err)
 	p.writeCredentials(t, dir)
@@ -106,6 +108,7 @@ func (p *Proxy) Start(t testing.TB) {
 			"ISTIO_META_CLUSTER_ID=Kubernetes", "ISTIO_META_INTERCEPTION_MODE=NONE", "PEER_METADATA_DISCOVERY=false", "GRPC_XDS_BOOTSTRAP=",
 		}, o.Env...),
 		Ready: p.ready,
+		Owner: p.owner,
 	})
 }
 

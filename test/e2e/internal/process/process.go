@@ -35,6 +35,7 @@ type Program struct {
 	Isolated bool     // in process and mount namespaces of its own: its mounts are nobody else's, its children die with it
 	Ready    func(context.Context) error
 	Timeout  time.Duration // until Ready returns nil; a minute when zero
+	Owner    testing.TB    // the test with which it ends; the one that starts it when nil
 }
 
 // Process is a running program.
@@ -50,11 +51,15 @@ type Process struct {
 func Start(t testing.TB, program Program) *Process {
 	t.Helper()
 	p := &Process{program: program, done: make(chan struct{})}
+	owner := program.Owner
+	if owner == nil {
+		owner = t
+	}
 	var err error
-	p.log, err = os.Create(filepath.Join(t.TempDir(), "log"))
+	p.log, err = os.Create(filepath.Join(owner.TempDir(), "log"))
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		p.Stop(t)
+	owner.Cleanup(func() {
+		p.Stop(owner)
 		p.log.Close()
 	})
 	require.NoError(t, p.start(), "starting %s", program.Name)
@@ -121,6 +126,9 @@ func (p *Process) Stop(t testing.TB) {
 	for _, m := range p.Memory() {
 		t.Logf("%s: %s: %d MB resident, %d at its peak", p.program.Name, m.Program, m.Resident>>20, m.Peak>>20)
 	}
+	if t.Failed() {
+		t.Logf("%s: the end of its log:\n%s", p.program.Name, p.Tail())
+	}
 	group := -p.cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM)
 	select {
@@ -130,9 +138,6 @@ func (p *Process) Stop(t testing.TB) {
 	}
 	_ = syscall.Kill(group, syscall.SIGKILL) // what it left behind, too
 	<-p.done
-	if t.Failed() {
-		t.Logf("%s: the end of its log:\n%s", p.program.Name, p.Tail())
-	}
 }
 
 // Kill ends the program as a crash would.

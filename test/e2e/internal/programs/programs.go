@@ -19,17 +19,22 @@ const (
 	ControllerManager = "k8s.io/kubernetes/cmd/kube-controller-manager"
 	Istiod            = "istio.io/istio/pilot/cmd/pilot-discovery"
 	Agent             = "istio.io/istio/pilot/cmd/pilot-agent"
+	ArgoCD            = "github.com/wasmfleet/wasmfleet/test/e2e/gitops/argocd"
 )
+
+var all = []string{Etcd, Agent, APIServer, ControllerManager, Istiod, ArgoCD}
 
 // The test's own flags, or the build cache is split and all of Istio compiles twice; and what a release says of itself.
 var flags = []string{"-trimpath", "-ldflags=-s -w" +
 	" -X istio.io/istio/pkg/version.buildVersion=" + istioVersion +
 	" -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion +
-	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"}
+	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36" +
+	" -X github.com/argoproj/argo-cd/v3/common.version=" + argoVersion}
 
 const (
 	istioVersion      = "1.31"
 	kubernetesVersion = "v1.36.4"
+	argoVersion       = "3.5.7"
 )
 
 var building sync.Mutex
