@@ -96,10 +96,11 @@ func TestSummary(t *testing.T) {
 	h := newHub(t)
 	base := h.head("main")
 	h.change("value: .*", "value: another", "manifests/overlays/dev/addheader-config.yaml")
+	h.change("value: .*", "value: another", "manifests/rendered/dev/extensions.istio.io_v1alpha1_wasmplugin_addheader.yaml")
 	out, err := h.run(h.checkout("runner"), "ci.yaml", "summary", map[string]string{"github.event.pull_request.base.sha": base}, "rendered manifests, filter chains, images")
 	require.NoError(t, err, out)
 	summary, err := os.ReadFile(filepath.Join(h.dir, "runner", "summary.md"))
 	require.NoError(t, err)
-	require.NotEmpty(t, summary)
 	require.Contains(t, out, string(summary))
+	require.Regexp(t, `(?s)dev.*addheader.*another`, string(summary))
 }

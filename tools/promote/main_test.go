@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -305,6 +306,76 @@ func TestWithoutRender(t *testing.T) {
 	require.Equal(t, 3, cmd.ProcessState.ExitCode(), string(out))
 	require.Contains(t, string(out), "build both into one folder")
 	require.Equal(t, before, snapshot(t, dir))
+}
+
+// On a file system without hard links the copy is a copy.
+func TestWithoutLinks(t *testing.T) {
+	defer func() { link = os.Link }()
+	link = func(string, string) error { return errors.ErrUnsupported }
+	dir := filepath.Join(project(t, 1), "manifests")
+	require.NoError(t, os.Symlink("../base/demo", filepath.Join(dir, "overlays", "link")))
+	before := snapshotLinks(t, dir)
+	tree, err := openTree(t.Context(), dir, 0, io.Discard)
+	require.NoError(t, err)
+	_, err = tree.copy()
+	require.NoError(t, err)
+	require.NoError(t, tree.replace())
+	tree.close()
+	require.Equal(t, before, snapshotLinks(t, dir))
+}
+
+// snapshotLinks is every path below dir with its mode, and what a link points to.
+func snapshotLinks(t *testing.T, dir string) (paths []string) {
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		target, _ := os.Readlink(path)
+		paths = append(paths, fmt.Sprint(path, info.Mode(), target))
+		return err
+	}))
+	return paths
+}
+
+// While render works, an interrupt ends promote and leaves the tree as it was and nothing beside it; so does a render that fails.
+func TestInterrupted(t *testing.T) {
+	for name, c := range map[string]struct {
+		render string
+		signal os.Signal
+		want   string
+	}{
+		"interrupted": {"#!/bin/sh\ntouch started\nexec sleep 60\n", os.Interrupt, "promote: context canceled\n"},
+		"failed":      {"#!/bin/sh\ntouch started\necho 'render: disk full' >&2\nexit 3\n", nil, "promote: rendering dev: exit status 3: disk full\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, tools := project(t, 1), t.TempDir()
+			before := snapshot(t, dir)
+			data, err := os.ReadFile(filepath.Join(bin, "promote"))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(tools, "promote"), data, 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(tools, "render"), []byte(c.render), 0o755))
+			cmd := exec.Command(filepath.Join(tools, "promote"), "--refs", "refs1", "--to", "dev")
+			cmd.Dir = dir
+			var text bytes.Buffer
+			cmd.Stderr = &text
+			require.NoError(t, cmd.Start())
+			require.Eventually(t, func() bool {
+				_, err := os.Stat(filepath.Join(dir, "started"))
+				return err == nil
+			}, 10*time.Second, 5*time.Millisecond)
+			if c.signal != nil {
+				require.NoError(t, cmd.Process.Signal(c.signal))
+			}
+			require.Error(t, cmd.Wait())
+			require.Equal(t, 3, cmd.ProcessState.ExitCode())
+			require.Equal(t, c.want, text.String())
+			require.Equal(t, before, snapshot(t, dir))
+			left, err := filepath.Glob(filepath.Join(dir, leftover))
+			require.NoError(t, err)
+			require.Empty(t, left)
+		})
+	}
 }
 
 // --verify asks the registry for each new pin, by its digest.
