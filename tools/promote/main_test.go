@@ -367,7 +367,9 @@ func TestInterrupted(t *testing.T) {
 			if c.signal != nil {
 				require.NoError(t, cmd.Process.Signal(c.signal))
 			}
+			start := time.Now()
 			require.Error(t, cmd.Wait())
+			require.Less(t, time.Since(start), 30*time.Second, "it does not wait for render")
 			require.Equal(t, 3, cmd.ProcessState.ExitCode())
 			require.Equal(t, c.want, text.String())
 			require.Equal(t, before, snapshot(t, dir))
