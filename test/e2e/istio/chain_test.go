@@ -63,6 +63,34 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// The control: without the image, the agent's fallback comes through in each API and refuses the requests. A listener that did not
+// expect its type would wait for ever.
+func TestMissingImageIsDenied(t *testing.T) {
+	pins := environment.Pins{}
+	host := serve(t, nil)
+	for filter, ref := range pushAll(t, host) {
+		ref.Digest = "sha256:" + strings.Repeat("0", 64)
+		pins[filter] = ref
+	}
+	for _, api := range environment.APIs {
+		t.Run(api, func(t *testing.T) {
+			tr := newTree(t)
+			tr.set("dev", api)
+			tr.pin("dev", pins)
+			c := startChain(t, "dev", read(t, tr.render("dev")))
+			for name, port := range map[string]int{"inbound": c.inbound, "outbound": c.outbound} {
+				process.Until(t, 20*time.Second, name, func(ctx context.Context) error {
+					_, resp, err := get(ctx, port, "backend.internal")
+					if err == nil && resp.StatusCode != http.StatusForbidden {
+						err = fmt.Errorf("%s, want 403", resp.Status)
+					}
+					return err
+				})
+			}
+		})
+	}
+}
+
 // chain is an istiod in this process and an Envoy that is the sidecar of the workload.
 type chain struct {
 	inbound, outbound int // ports

@@ -127,22 +127,36 @@ func sameAsTrafficExtension(t *testing.T, cache wasm.Cache, plugins []*envoyconf
 }
 
 // lostInEnvoyFilter are the differences of that API that envoyconfig does not name, because a rule of render refuses the plugin.
+// kept are the plugins before it.
 var lostInEnvoyFilter = []struct {
 	reason string
-	lost   func(*extensions.WasmPlugin) bool
+	lost   func(w *extensions.WasmPlugin, kept []*extensions.WasmPlugin) bool
 }{
+	{"plugins of one priority run by name, but in AUTHN, where each is put before those of lower name: rule order wants no two",
+		func(w *extensions.WasmPlugin, kept []*extensions.WasmPlugin) bool {
+			return w.Phase == extensions.PluginPhase_AUTHN && slices.ContainsFunc(kept, func(k *extensions.WasmPlugin) bool {
+				return k.Phase == w.Phase && k.Priority.GetValue() == w.Priority.GetValue()
+			})
+		}},
 	{"istiod puts an unset priority after all others, an EnvoyFilter's is a number: rule explicit-priority wants one",
-		func(w *extensions.WasmPlugin) bool { return w.Priority == nil }},
+		func(w *extensions.WasmPlugin, _ []*extensions.WasmPlugin) bool { return w.Priority == nil }},
 	{"without pluginConfig, configuration is a message of no type, which Istio refuses in an EnvoyFilter",
-		func(w *extensions.WasmPlugin) bool { return len(w.PluginConfig.GetFields()) == 0 }},
+		func(w *extensions.WasmPlugin, _ []*extensions.WasmPlugin) bool {
+			return len(w.PluginConfig.GetFields()) == 0
+		}},
 	{"istiod takes a url without scheme for one of oci://, an EnvoyFilter goes to the agent as it is: rule url wants the scheme",
-		func(w *extensions.WasmPlugin) bool { return !strings.HasPrefix(w.Url, "oci://") }},
+		func(w *extensions.WasmPlugin, _ []*extensions.WasmPlugin) bool {
+			return !strings.HasPrefix(w.Url, "oci://")
+		}},
 	{"a digest only in sha256 is not taken over: rule digest wants it in the url",
-		func(w *extensions.WasmPlugin) bool { return !strings.Contains(w.Url, "@sha256:") }},
+		func(w *extensions.WasmPlugin, _ []*extensions.WasmPlugin) bool {
+			return !strings.Contains(w.Url, "@sha256:")
+		}},
 }
 
-func sameAsEnvoyFilter(t *testing.T, cache wasm.Cache, plugins []*envoyconfig.Plugin) (kept int) {
+func sameAsEnvoyFilter(t *testing.T, cache wasm.Cache, plugins []*envoyconfig.Plugin) int {
 	t.Helper()
+	var kept []*extensions.WasmPlugin
 	var wasmPlugins, envoyFilters strings.Builder
 next:
 	for _, p := range plugins {
@@ -150,7 +164,7 @@ next:
 			continue
 		}
 		for _, l := range lostInEnvoyFilter {
-			if l.lost(&p.Spec) {
+			if l.lost(&p.Spec, kept) {
 				continue next
 			}
 		}
@@ -158,7 +172,7 @@ next:
 		require.NoError(t, err)
 		fmt.Fprintf(&wasmPlugins, "---\n%s\n", object(t, "extensions.istio.io/v1alpha1", "WasmPlugin", p.Name, &p.Spec))
 		fmt.Fprintf(&envoyFilters, "---\n%s\n", object(t, "networking.istio.io/v1alpha3", "EnvoyFilter", p.Name, ef))
-		kept++
+		kept = append(kept, &p.Spec)
 	}
 	want, got := inIstio(t, cache, wasmPlugins.String()), inIstio(t, cache, envoyFilters.String())
 	require.Equal(t, want.chains, got.chains, "as WasmPlugins, as EnvoyFilters")
@@ -168,7 +182,7 @@ next:
 		ef.Config.GetVmConfig().VmId = ""
 		sameFilter(t, ef, istios)
 	}
-	return kept
+	return len(kept)
 }
 
 // sent is what istiod has for a sidecar and a gateway.
@@ -190,8 +204,8 @@ metadata: {name: web, namespace: apps}
 spec:
   workloadSelector: {labels: {app: web}}
   ingress:
-  - {port: {number: 8080, protocol: HTTP, name: a}, defaultEndpoint: "127.0.0.1:1080"}
-  - {port: {number: 8081, protocol: HTTP, name: b}, defaultEndpoint: "127.0.0.1:1081"}
+  - {port: {number: 8080, protocol: HTTP, name: a}, bind: 127.0.0.1, captureMode: NONE, defaultEndpoint: "127.0.0.1:1080"}
+  - {port: {number: 8081, protocol: HTTP, name: b}, bind: 127.0.0.1, captureMode: NONE, defaultEndpoint: "127.0.0.1:1081"}
   egress:
   - {port: {number: 9080, protocol: HTTP, name: a}, bind: 127.0.0.1, captureMode: NONE, hosts: ["./*"]}
   - {port: {number: 9081, protocol: HTTP, name: b}, bind: 127.0.0.1, captureMode: NONE, hosts: ["./*"]}
