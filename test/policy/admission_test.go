@@ -197,6 +197,16 @@ func TestAdmission(t *testing.T) {
 	require.ErrorContains(t, err, "the code of a Wasm filter in EnvoyFilter demo: want remote, with uri oci://REGISTRY/filter:tag@sha256:<digest>")
 }
 
+// A large EnvoyFilter stays within what the API server lets a policy cost, and its last patch is looked at.
+func TestAdmissionOfMany(t *testing.T) {
+	const one = `{patch: {value: {typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, config: {vm_config: {code: {remote: {http_uri: {uri: "URL"}}}}}}}}}`
+	f := ourPolicy(t)
+	admit := admissionOf(t, &f.policy, &f.policyBinding)
+	many := strings.Repeat(strings.ReplaceAll(one, "URL", good)+", ", 200)
+	require.NoError(t, admit(object(t, "EnvoyFilter", "{configPatches: ["+many+one+"]}", good)))
+	require.ErrorContains(t, admit(object(t, "EnvoyFilter", "{configPatches: ["+many+one+"]}", "oci://x")), "the code of a Wasm filter")
+}
+
 // What the repository renders is admitted by the policy as it stands there.
 func TestRenderedIsAdmitted(t *testing.T) {
 	f := load(t)
