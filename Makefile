@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test e2e soak bench check publish init login promote render diff run demo pins clean
+.PHONY: help tools envoys build test e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own co
 	@cd bench && go test ./...
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 -trimpath ./... # what Argo CD and the alerts are given
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath ./...
+
+demo-gitops: build bin/publish $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
+	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -trimpath -run TestLoop ./gitops
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio
 	@test/envoy/versions.sh

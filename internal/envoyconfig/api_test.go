@@ -62,8 +62,8 @@ func TestOtherAPIsKeepThePlugin(t *testing.T) {
 			require.NoError(t, err)
 			got, err := ef.HTTPFilter(code)
 			require.NoError(t, err)
-			require.Contains(t, got.Config.CapabilityRestrictionConfig.AllowedCapabilities, "proxy_log", "a local run is restricted, too")
-			got.Config.CapabilityRestrictionConfig = nil
+			require.Contains(t, got.Config.CapabilityRestrictionConfig.AllowedCapabilities, "proxy_log", "a local run is restricted, too") //nolint:staticcheck // see EnvoyFilter
+			got.Config.CapabilityRestrictionConfig = nil                                                                                   //nolint:staticcheck // see EnvoyFilter
 			got.Config.GetVmConfig().VmId = ""
 			require.True(t, proto.Equal(want, got))
 		}

@@ -83,6 +83,7 @@ func (p *Plugin) EnvoyFilter(capabilities []string) (*networking.EnvoyFilter, er
 		for _, c := range capabilities {
 			allowed[c] = &wasmv3.SanitizationConfig{}
 		}
+		//nolint:staticcheck // its new place, in vm_config, is unknown to the Envoys of Istio up to 1.31
 		filter.Config.CapabilityRestrictionConfig = &wasmv3.CapabilityRestrictionConfig{AllowedCapabilities: allowed}
 	}
 	typed, err := anypb.New(filter)

@@ -67,14 +67,14 @@ func (s *source) add(d document, documents []*yaml.Node, target *types.Selector)
 // addPatches adds the patches of a kustomization. Who wrote them in place finds them by their line in it.
 func (s *source) addPatches(k kustomization, content []byte, load func(path string) ([]*yaml.Node, error)) error {
 	patches := slices.Clone(k.Patches)
-	for _, p := range k.PatchesStrategicMerge {
+	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // users' trees have them
 		if strings.Contains(string(p), "\n") {
 			patches = append(patches, types.Patch{Patch: string(p)})
 		} else {
 			patches = append(patches, types.Patch{Path: string(p)})
 		}
 	}
-	patches = append(patches, k.PatchesJson6902...)
+	patches = append(patches, k.PatchesJson6902...) //nolint:staticcheck // as above
 	for i, p := range patches {
 		file, line := filepath.Join(k.dir, p.Path), 0
 		var documents []*yaml.Node
