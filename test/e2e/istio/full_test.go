@@ -26,7 +26,7 @@ import (
 
 const (
 	ns      = "web-dev"
-	changed = 20 * time.Second // for a change to reach a client; it takes half a second
+	changed = 30 * time.Second // for a change to reach a client; it takes half a second
 )
 
 // full is the whole chain: a gateway and the sidecar of app: web in the environment dev, on a real API and a real istiod. A client
