@@ -1,0 +1,42 @@
+package gitops
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/environment"
+	"github.com/wasmfleet/wasmfleet/test/e2e/internal/programs"
+)
+
+// Whoever prefers `kubectl apply -k` to Argo CD gets the same bytes.
+func TestKubectlKustomize(t *testing.T) {
+	kubectl := programs.Path(t, "k8s.io/kubernetes/cmd/kubectl")
+	environments, err := environment.All(filepath.Join(root, "manifests"))
+	require.NoError(t, err)
+	for _, env := range environments {
+		require.Equal(t, environment.WasmPlugin, env.API, "kustomize knows no other")
+		cmd := exec.CommandContext(t.Context(), kubectl, "kustomize", env.Dir)
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}
+		out, err := cmd.Output()
+		require.NoError(t, err)
+
+		files, err := filepath.Glob(filepath.Join(env.Rendered(), "*.yaml"))
+		require.NoError(t, err)
+		slices.SortFunc(files, func(a, b string) int {
+			return strings.Compare(strings.TrimSuffix(a, ".yaml"), strings.TrimSuffix(b, ".yaml"))
+		})
+		var rendered []string
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			rendered = append(rendered, string(text))
+		}
+		require.Equal(t, strings.Join(rendered, "---\n"), string(out), env.Name)
+	}
+}
