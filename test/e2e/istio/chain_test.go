@@ -80,9 +80,9 @@ func TestMissingImageIsDenied(t *testing.T) {
 			c := startChain(t, "dev", read(t, tr.render("dev")))
 			for name, port := range map[string]int{"inbound": c.inbound, "outbound": c.outbound} {
 				process.Until(t, 20*time.Second, name, func(ctx context.Context) error {
-					_, resp, err := get(ctx, port, "backend.internal")
-					if err == nil && resp.StatusCode != http.StatusForbidden {
-						err = fmt.Errorf("%s, want 403", resp.Status)
+					got, err := get(ctx, port, "backend.internal")
+					if err == nil && got.status != http.StatusForbidden {
+						err = fmt.Errorf("status %d, want 403", got.status)
 					}
 					return err
 				})
@@ -204,19 +204,22 @@ func (c *chain) serves(t *testing.T, dir string) {
 	filters := byName(t, dir)
 	config := filters["addheader"].Spec.PluginConfig.AsMap()
 	process.Until(t, 20*time.Second, "addheader", func(ctx context.Context) error {
-		_, resp, err := get(ctx, c.inbound, "")
-		if got := resp.Header.Get(config["name"].(string)); err == nil && (resp.StatusCode != http.StatusOK || got != config["value"]) {
-			err = fmt.Errorf("%s, header %q, want %q", resp.Status, got, config["value"])
+		got, err := get(ctx, c.inbound, "")
+		if header := got.header.Get(config["name"].(string)); err == nil && (got.status != http.StatusOK || header != config["value"]) {
+			err = fmt.Errorf("status %d, header %q, want %q", got.status, header, config["value"])
 		}
 		return err
 	})
 	process.Until(t, 20*time.Second, "jwtfetch", func(ctx context.Context) error {
-		body, resp, err := get(ctx, c.outbound, "backend.internal")
-		if err != nil || resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s: %w", resp.Status, err)
+		got, err := get(ctx, c.outbound, "backend.internal")
+		if err != nil {
+			return err
+		}
+		if got.status != http.StatusOK {
+			return fmt.Errorf("status %d", got.status)
 		}
 		var upstream sandbox.Request
-		require.NoError(t, json.Unmarshal(body, &upstream))
+		require.NoError(t, json.Unmarshal(got.body, &upstream))
 		if !strings.HasPrefix(upstream.Headers["authorization"], "Bearer ey") {
 			return fmt.Errorf("the upstream got %v", upstream.Headers)
 		}
@@ -381,20 +384,26 @@ func httpChains(listeners []*listenerv3.Listener) map[int][]string {
 	return all
 }
 
-// get asks 127.0.0.1:port on a connection of its own. The response is never nil; its body is read.
-func get(ctx context.Context, port int, host string) ([]byte, *http.Response, error) {
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// get asks 127.0.0.1:port on a connection of its own.
+func get(ctx context.Context, port int, host string) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
 	if err != nil {
-		return nil, &http.Response{}, err
+		return reply{}, err
 	}
 	req.Host = host
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, &http.Response{}, err
+		return reply{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return body, resp, err
+	return reply{resp.StatusCode, resp.Header, body}, err
 }
 
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}

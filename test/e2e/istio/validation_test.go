@@ -152,7 +152,7 @@ func istioRefuses(text string) error {
 			return err
 		}
 		if unknownField(fmt.Sprint(warning)) {
-			return fmt.Errorf("warning: %v", warning)
+			return warning
 		}
 	}
 	return nil
