@@ -144,7 +144,7 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, w
 	@go vet ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
-	@toolchain/zizmor.sh $(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
+	@toolchain/wheel.sh zizmor $(ZIZMOR_VERSION) zizmor-$(ZIZMOR_VERSION).data/scripts/zizmor .tools/zizmor-$(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
 	@$(TOOLS)/zizmor-$(ZIZMOR_VERSION) -q --offline --no-progress --persona=auditor .github
 	@test/envoy/versions.sh
 	@bin/render --check --preflight
