@@ -21,16 +21,17 @@ type object struct {
 }
 
 // build runs kustomize on the overlay. The objects, their order, their bytes and their file names are those of `kustomize build`.
-func build(env environment.Environment) ([]object, *source, error) {
+func build(env environment.Environment, p progress) ([]object, *source, error) {
 	source, err := readSource(env.Manifests, env.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	resources, ok, err := buildChunks(env, source)
+	resources, ok, err := buildChunks(env, source, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !ok {
+		p.step(env.Name)
 		m, err := runKustomize(filesys.MakeFsOnDisk(), env.Dir)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", env.Dir, err)

@@ -32,7 +32,7 @@ type chunk struct {
 
 // buildChunks builds the overlay in parts; false when a part could depend on another, or when the parts do not add up, and the
 // overlay must be built as a whole.
-func buildChunks(env environment.Environment, s *source) ([]*resource.Resource, bool, error) {
+func buildChunks(env environment.Environment, s *source, p progress) ([]*resource.Resource, bool, error) {
 	overlay := s.kustomizations[len(s.kustomizations)-1]
 	chunks, ok := split(overlay, s)
 	if !ok || len(chunks) < 2 {
@@ -40,7 +40,8 @@ func buildChunks(env environment.Environment, s *source) ([]*resource.Resource, 
 	}
 	var all []*resource.Resource
 	ids := map[resid.ResId]bool{}
-	for _, c := range chunks {
+	for i, c := range chunks {
+		p.step(fmt.Sprintf("%s %d/%d", env.Name, i*chunkSize, len(overlay.Resources)))
 		fs, err := c.filesystem(overlay, s)
 		if err != nil {
 			return nil, false, err

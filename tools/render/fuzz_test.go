@@ -47,7 +47,7 @@ func FuzzTree(f *testing.F) {
 			if err != nil {
 				return "", err
 			}
-			trees, _, err := check([]environment.Environment{env}, filters)
+			trees, _, err := check([]environment.Environment{env}, filters, progress{})
 			if err != nil {
 				return "", err
 			}

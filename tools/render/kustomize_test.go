@@ -45,7 +45,7 @@ func TestSameAsKustomize(t *testing.T) {
 	require.NoError(t, err)
 	for _, env := range envs {
 		t.Run(env.Name, func(t *testing.T) {
-			objects, _, err := build(env)
+			objects, _, err := build(env, progress{})
 			require.NoError(t, err)
 			want, err := kustomize(t, "build", env.Dir)
 			require.NoError(t, err)
@@ -156,7 +156,7 @@ func TestChunksAreSameAsKustomize(t *testing.T) {
 			env, err := environment.Load("manifests", "dev")
 			require.NoError(t, err)
 			want, wantErr := kustomize(t, "build", env.Dir)
-			objects, s, err := build(env)
+			objects, s, err := build(env, progress{})
 			if c.fails {
 				require.Error(t, wantErr)
 				require.Error(t, err)

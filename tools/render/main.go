@@ -74,7 +74,9 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	if err != nil {
 		return cli.Finding("%w", err)
 	}
-	trees, findings, err := check(envs, filters)
+	bar := newProgress(stderr)
+	defer bar.end()
+	trees, findings, err := check(envs, filters, bar)
 	if err != nil {
 		return err
 	}
@@ -82,12 +84,13 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 		return diff(ctx, o, trees, stdout)
 	}
 	if o.preflight {
-		refused, err := preflightAll(ctx, o, trees, stderr)
+		refused, err := preflightAll(ctx, o, trees, bar, stderr)
 		if err != nil {
 			return err
 		}
 		findings = append(findings, refused...)
 	}
+	bar.end()
 	return finish(trees, findings, o, stdout)
 }
 
@@ -115,11 +118,11 @@ type result struct {
 }
 
 // check builds every environment and applies the rules.
-func check(envs []environment.Environment, filters []catalog.Filter) ([]*tree, []finding, error) {
+func check(envs []environment.Environment, filters []catalog.Filter, bar progress) ([]*tree, []finding, error) {
 	var trees []*tree
 	findings := []finding{}
 	for _, env := range envs {
-		objects, source, err := build(env)
+		objects, source, err := build(env, bar)
 		if err != nil {
 			return nil, nil, cli.Finding("%w", err)
 		}
@@ -136,10 +139,10 @@ func check(envs []environment.Environment, filters []catalog.Filter) ([]*tree, [
 	return trees, findings, nil
 }
 
-func preflightAll(ctx context.Context, o options, trees []*tree, stderr io.Writer) ([]finding, error) {
+func preflightAll(ctx context.Context, o options, trees []*tree, bar progress, stderr io.Writer) ([]finding, error) {
 	// What is remote is the registry now: the module of a pin. Rendering itself stays offline.
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "render: "+format+"\n", args...) }
-	p := preflighter{modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, say), say}
+	p := preflighter{modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, say), say, bar}
 	var findings []finding
 	for _, t := range trees {
 		refused, err := p.tree(ctx, t)

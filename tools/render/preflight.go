@@ -29,6 +29,7 @@ const preflightRule = "preflight"
 type preflighter struct {
 	source *modules.Source
 	say    func(format string, args ...any)
+	bar    progress
 }
 
 // tree starts every plugin of the tree in the Envoy of its Istio, with the module of its pin and exactly the configuration that
@@ -61,6 +62,7 @@ func (c preflighter) tree(ctx context.Context, t *tree) ([]finding, error) {
 		if err != nil {
 			continue // the digest rule has said so
 		}
+		c.bar.step(fmt.Sprintf("%s: starting %s in Envoy %s", t.env.Name, p.Name, version))
 		found, err := c.plugin(ctx, t, p, byID[p.ID()], envoy, ref)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s %q: %w", t.env.Dir, p.Kind, p.Name, err)

@@ -80,7 +80,7 @@ func findingsOf(t *testing.T, file string, filters []catalog.Filter) []finding {
 	write("manifests/overlays/prod/all.yaml", string(content))
 	env, err := environment.Load("manifests", "prod")
 	require.NoError(t, err)
-	objects, source, err := build(env)
+	objects, source, err := build(env, progress{})
 	require.NoError(t, err)
 	tree, err := newTree(env, objects, source, filters)
 	require.NoError(t, err)
