@@ -45,15 +45,28 @@ func Path(t testing.TB, tool string) string {
 	building.Lock()
 	defer building.Unlock()
 	// -n: only print the command that would run, which is the file that was built.
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "-n", tool)
+	path := strings.TrimSpace(goCommand(t, "tool", "-n", tool))
+	require.FileExists(t, path)
+	return path
+}
+
+// compile compiles what the tools consist of, all of it at once: one after the other, a processor idles while each is linked.
+func compile(t testing.TB, tools ...string) {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	goCommand(t, append([]string{"build"}, tools...)...)
+}
+
+func goCommand(t testing.TB, args ...string) (stdout string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+os.Getenv("GOFLAGS")+" '"+strings.Join(flags, "' '")+"'")
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
-	require.NoError(t, err, "building %s: %s", tool, &errs)
-	path := strings.TrimSpace(string(out))
-	require.FileExists(t, path)
-	return path
+	require.NoError(t, err, "go %s: %s", args, &errs)
+	return string(out)
 }
 
 // File is a file of a module that this one requires, such as its CRDs.

@@ -20,6 +20,7 @@ func TestVersions(t *testing.T) {
 
 // `make e2e` runs this before the other tests: what is built here, they find in the cache.
 func TestPath(t *testing.T) {
+	compile(t, all...)
 	for _, tool := range all {
 		started := time.Now()
 		info, err := os.Stat(Path(t, tool))
