@@ -123,7 +123,8 @@ e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own co
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 -trimpath ./... # what Argo CD and the alerts are given
-	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath ./...
+	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath -timeout 45m ./internal/programs # builds them, before tests with clocks start
+	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath -timeout 20m ./...
 
 demo-gitops: build bin/publish $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -trimpath -run TestLoop ./gitops

@@ -76,6 +76,9 @@ func (p *Plugin) EnvoyFilter(capabilities []string) (*networking.EnvoyFilter, er
 	if err != nil {
 		return nil, err
 	}
+	if filter.Config.Configuration.GetTypeUrl() == "" {
+		filter.Config.Configuration = nil // Istio refuses a message of no type in an EnvoyFilter
+	}
 	// Envoy shares a VM, its environment and its restriction among plugins of equal code and vm_id.
 	filter.Config.GetVmConfig().VmId = p.ID()
 	if len(capabilities) > 0 {
