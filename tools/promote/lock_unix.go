@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/exec"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,3 +18,7 @@ func tryLock(f *os.File) (busy bool, err error) {
 	}
 	return false, err
 }
+
+// share makes the lock last until the command has ended, too: when this process is killed the command goes on, in the folder
+// that the next promote removes.
+func share(lock *os.File, cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, lock) }

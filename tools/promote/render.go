@@ -24,6 +24,7 @@ func render(ctx context.Context, t *tree, filters, env string, stderr io.Writer)
 	var said, failed bytes.Buffer
 	cmd := exec.CommandContext(ctx, tool, "--dir", t.next, "--filters", filters, env)
 	cmd.Stdout, cmd.Stderr = &said, &failed
+	share(t.lock, cmd)
 	err = cmd.Run()
 	if ctx.Err() != nil {
 		return ctx.Err()
