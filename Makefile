@@ -118,16 +118,16 @@ test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and r
 	@go test ./filters/... ./internal/... ./tools/...
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
-# One set of flags for everything in that module, or the build cache is split and all of Istio compiles twice.
+# The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
-	@cd test/policy && CGO_ENABLED=0 go test -count=1 -trimpath ./... # what Argo CD and the alerts are given
-	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath -timeout 45m ./internal/programs # builds them, before tests with clocks start
-	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -trimpath -timeout 20m ./...
+	@cd test/policy && CGO_ENABLED=0 go test -count=1 ./... # what Argo CD and the alerts are given
+	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
+	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
 demo-gitops: build bin/publish $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
-	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -trimpath -run TestLoop ./gitops
+	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio
 	@test/envoy/versions.sh
