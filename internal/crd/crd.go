@@ -53,6 +53,11 @@ func Check(object map[string]any) ([]Problem, error) {
 	return v.check(object), nil
 }
 
+// Prepare compiles the schema of a kind, so that the first Check need not: it takes as long as building a small environment.
+func Prepare(group, version, kind string) {
+	_, _ = validatorOf(group, version, kind) // Check says what is wrong
+}
+
 type validator struct {
 	structural *schema.Structural
 	values     validation.SchemaValidator

@@ -21,7 +21,7 @@ import (
 
 // chunkSize is how many entries of resources are built at once. Kustomize compares every object with every other, every patch
 // and every image, so that a thousand plugins in one go take minutes.
-const chunkSize = 12
+const chunkSize = 8
 
 // chunk is a part of an overlay that kustomize can build for itself.
 type chunk struct {

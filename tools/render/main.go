@@ -13,6 +13,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/crd"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
 )
@@ -119,6 +120,7 @@ type result struct {
 
 // check builds every environment and applies the rules.
 func check(envs []environment.Environment, filters []catalog.Filter, bar progress) ([]*tree, []finding, error) {
+	go crd.Prepare("extensions.istio.io", "v1alpha1", environment.WasmPlugin) // while kustomize builds
 	var trees []*tree
 	findings := []finding{}
 	for _, env := range envs {

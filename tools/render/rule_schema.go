@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"runtime"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wasmfleet/wasmfleet/internal/crd"
 	"github.com/wasmfleet/wasmfleet/internal/environment"
@@ -24,18 +27,18 @@ var ruleSchema = rule{
 }
 
 func checkSchema(objects []object, asWritten bool, found report) {
-	for _, o := range objects {
-		data, err := o.MarshalJSON()
-		if err != nil {
-			found(o.at(), "%v", err)
-			continue
-		}
-		var decoded map[string]any
-		if err := json.Unmarshal(data, &decoded); err != nil {
-			found(o.at(), "%v", err)
-			continue
-		}
-		problems, err := crd.Check(integers(decoded).(map[string]any))
+	problemsOf, errs := make([][]crd.Problem, len(objects)), make([]error, len(objects))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, o := range objects {
+		group.Go(func() error {
+			problemsOf[i], errs[i] = problemsIn(o)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	for i, o := range objects {
+		problems, err := problemsOf[i], errs[i]
 		switch {
 		case errors.Is(err, crd.ErrUnknown):
 			found(o.at("apiVersion"), "%v", err)
@@ -57,6 +60,18 @@ func checkSchema(objects []object, asWritten bool, found report) {
 			}
 		}
 	}
+}
+
+func problemsIn(o object) ([]crd.Problem, error) {
+	data, err := o.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	var decoded map[string]any
+	if err := json.Unmarshal(data, &decoded); err != nil {
+		return nil, err
+	}
+	return crd.Check(integers(decoded).(map[string]any))
 }
 
 // segments are the names and indices in a field path such as spec.match[0].ports.
