@@ -77,7 +77,6 @@ type tree struct {
 	objects  []object // as kustomize makes them
 	rendered []object // as the cluster gets them: in the API of the environment
 	plugins  []plugin // in the order of the filter chain
-	filters  []catalog.Filter
 	pins     environment.Pins
 
 	undecoded error // why there are no plugins
@@ -100,7 +99,7 @@ func newTree(env environment.Environment, objects []object, source *source, filt
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{env: env, source: source, objects: objects, rendered: objects, filters: filters, pins: pins}
+	t := &tree{env: env, source: source, objects: objects, rendered: objects, pins: pins}
 	decoded, err := envoyconfig.Plugins(files)
 	if err != nil {
 		t.undecoded = err

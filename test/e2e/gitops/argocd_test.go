@@ -1,7 +1,6 @@
 package gitops
 
 import (
-	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,9 +18,8 @@ import (
 )
 
 const (
-	argoModule  = "github.com/argoproj/argo-cd/v3"
-	argoProgram = "github.com/wasmfleet/wasmfleet/test/e2e/gitops/argocd"
-	argocd      = "argocd" // the namespace
+	argoModule = "github.com/argoproj/argo-cd/v3"
+	argocd     = "argocd" // the namespace
 
 	accounts          = "system:serviceaccount:" + argocd + ":"
 	appController     = "argocd-application-controller"
@@ -73,7 +71,7 @@ stringData: {server.secretkey: of-no-server}
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, sub), 0o700))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ssh", "ssh_known_hosts"), nil, 0o600))
-	program := programs.Path(t, argoProgram)
+	program := programs.Path(t, programs.ArgoCD)
 	for _, name := range []string{appController, appSetController, repoServer, "argocd-git-ask-pass"} {
 		require.NoError(t, os.Symlink(program, filepath.Join(bin, name)))
 	}
@@ -99,7 +97,7 @@ stringData: {server.secretkey: of-no-server}
 			"--address", "127.0.0.1", "--port", strconv.Itoa(repoPort), "--metrics-address", "127.0.0.1", "--metrics-port", strconv.Itoa(process.Port(t)),
 			"--disable-tls", "--client-ca-path=", "--redis", cache.Addr(), "--logformat", "text", "--revision-cache-expiration", "1s",
 		},
-		Ready: listens(repo),
+		Ready: cluster.Listens(repo),
 	})
 	// KUBECONFIG is a list whose separator stands in the name of an account.
 	kubeconfig := func(name, account string) string {
@@ -117,7 +115,7 @@ stringData: {server.secretkey: of-no-server}
 			"--kubeconfig", controller, "--namespace", argocd, "--repo-server", repo, "--repo-server-plaintext", "--redis", cache.Addr(),
 			"--metrics-port", strconv.Itoa(metrics), "--logformat", "text", "--self-heal-timeout-seconds", "1",
 		},
-		Ready: listens(net.JoinHostPort("127.0.0.1", strconv.Itoa(metrics))),
+		Ready: cluster.Listens(net.JoinHostPort("127.0.0.1", strconv.Itoa(metrics))),
 	})
 	sets := kubeconfig(appSetController, appSetAccount)
 	probe := process.Address(t)
@@ -127,7 +125,7 @@ stringData: {server.secretkey: of-no-server}
 			"--kubeconfig", sets, "--namespace", argocd, "--argocd-repo-server", repo, "--repo-server-plaintext",
 			"--metrics-addr", process.Address(t), "--probe-addr", probe, "--webhook-addr", process.Address(t), "--logformat", "text",
 		},
-		Ready: listens(probe),
+		Ready: cluster.Listens(probe),
 	})
 }
 
@@ -148,15 +146,5 @@ func applyInNamespace(t *testing.T, api *cluster.API, file string) {
 		text, err := yaml.Marshal(o.Object)
 		require.NoError(t, err)
 		api.Apply(t, string(text))
-	}
-}
-
-func listens(address string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		if err != nil {
-			return err
-		}
-		return c.Close()
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // Whoever prefers `kubectl apply -k` to Argo CD gets the same bytes.
 func TestKubectlKustomize(t *testing.T) {
-	kubectl := programs.Path(t, "k8s.io/kubernetes/cmd/kubectl")
+	kubectl := programs.Path(t, programs.Kubectl)
 	environments, err := environment.All(filepath.Join(root, "manifests"))
 	require.NoError(t, err)
 	for _, env := range environments {

@@ -77,7 +77,7 @@ func (tr tree) edit(path, old, new string) {
 // render runs the tool and returns the folder that it wrote.
 func (tr tree) render(env string) (dir string) {
 	tr.t.Helper()
-	cmd := exec.CommandContext(tr.t.Context(), "go", "run", "-trimpath", "./tools/render", "--dir", tr.dir, "--filters", "filters", env)
+	cmd := exec.CommandContext(tr.t.Context(), "go", "run", "./tools/render", "--dir", tr.dir, "--filters", "filters", env)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()

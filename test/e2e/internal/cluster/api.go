@@ -125,7 +125,7 @@ func StartControllerManager(t testing.TB, a *API) *process.Process {
 			"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port), "--cert-dir=" + shortDir(t),
 		},
 		Dir:   a.dir,
-		Ready: listens(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))),
+		Ready: Listens(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))),
 	})
 }
 

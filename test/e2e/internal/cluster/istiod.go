@@ -74,7 +74,7 @@ func (i *Istiod) registerWebhook(t testing.TB, address string) {
 		}
 		return err
 	})
-	process.Until(t, timeout, "istiod's webhook", listens(address))
+	process.Until(t, timeout, "istiod's webhook", Listens(address))
 	_, port, _ := net.SplitHostPort(address)
 	url := "https://localhost:" + port + "/validate"
 	fail, none := admissionv1.Fail, admissionv1.SideEffectClassNone

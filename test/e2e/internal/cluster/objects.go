@@ -204,7 +204,8 @@ func answers(url string) func(context.Context) error {
 	}
 }
 
-func listens(address string) func(context.Context) error {
+// Listens is nil once somebody accepts connections at the address.
+func Listens(address string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err != nil {

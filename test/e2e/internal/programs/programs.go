@@ -17,12 +17,13 @@ const (
 	Etcd              = "go.etcd.io/etcd/server/v3"
 	APIServer         = "k8s.io/kubernetes/cmd/kube-apiserver"
 	ControllerManager = "k8s.io/kubernetes/cmd/kube-controller-manager"
+	Kubectl           = "k8s.io/kubernetes/cmd/kubectl"
 	Istiod            = "istio.io/istio/pilot/cmd/pilot-discovery"
 	Agent             = "istio.io/istio/pilot/cmd/pilot-agent"
 	ArgoCD            = "github.com/wasmfleet/wasmfleet/test/e2e/gitops/argocd"
 )
 
-var all = []string{Etcd, Agent, APIServer, ControllerManager, Istiod, ArgoCD}
+var all = []string{Etcd, Agent, APIServer, ControllerManager, Kubectl, Istiod, ArgoCD}
 
 var building sync.Mutex
 
