@@ -31,7 +31,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 const root = "../.."

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 // Mutated configurations come while requests are served. Each is refused with a reason, and what served before serves on.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 var tinygoFlags = regexp.MustCompile(`(?m)^TINYGOFLAGS := (.*)$`)

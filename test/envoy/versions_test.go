@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/istiocompat"
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 // The filters do their work on every Envoy that a supported Istio carries.

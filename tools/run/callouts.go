@@ -15,7 +15,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 // standIns are the services for what filters call, by the callout's purpose.

@@ -19,7 +19,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 // session is one run of one environment.

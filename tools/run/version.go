@@ -14,7 +14,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
 	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 // version is a plugin with everything that it needs to run.

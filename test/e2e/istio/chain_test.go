@@ -34,9 +34,9 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
 )
 
 // The workload that the rendered manifests select: app: web in the namespace of the environment.

@@ -19,9 +19,9 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/environment"
 	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
 
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
-	"github.com/wasmfleet/wasmfleet/tools/run/sandbox"
 )
 
 const (
