@@ -8,14 +8,14 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 func TestAddheaderOnEveryResponse(t *testing.T) {
 	p := start(t, setup{
 		filters: chain(addheader(t, `{name: hello, value: world}`)),
 		noToken: true,
-		routes:  []*routev3.Route{envoyconfig.DirectResponse("/direct", 200, "from Envoy"), envoyconfig.Route("/nowhere", tokenCluster)},
+		routes:  []*routev3.Route{envoy.DirectResponse("/direct", 200, "from Envoy"), envoy.Route("/nowhere", tokenCluster)},
 	})
 	for _, tc := range []struct {
 		path   string

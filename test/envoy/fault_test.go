@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
@@ -137,10 +137,10 @@ func faulty(t *testing.T, tokens http.Handler) setup {
 	return setup{
 		tokens: tokens,
 		upstreams: map[string]netip.AddrPort{
-			envoyconfig.OutboundCluster(refusedHost, 80): nobody(t),
+			envoy.OutboundCluster(refusedHost, 80): nobody(t),
 			// For documentation (RFC 5737): there is no route, or no answer.
-			envoyconfig.OutboundCluster(unreachableHost, 80): netip.MustParseAddrPort("192.0.2.1:80"),
-			envoyconfig.OutboundCluster(downHost, 80):        closing(t),
+			envoy.OutboundCluster(unreachableHost, 80): netip.MustParseAddrPort("192.0.2.1:80"),
+			envoy.OutboundCluster(downHost, 80):        closing(t),
 		},
 	}
 }

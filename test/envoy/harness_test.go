@@ -29,15 +29,14 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 const root = "../.."
 
 // tokenCluster is what a filter calls for the upstream {host: token.internal, port: 80}.
-var tokenCluster = envoyconfig.OutboundCluster("token.internal", 80)
+var tokenCluster = envoy.OutboundCluster("token.internal", 80)
 
 // setup is what a test wants beside the defaults.
 type setup struct {
@@ -70,9 +69,9 @@ func filter(t *testing.T, name, config string) sandbox.Filter {
 	return sandbox.Filter{Plugin: plugin(t, name, config), Module: module(t, name)}
 }
 
-func plugin(t *testing.T, name, config string) *envoyconfig.Plugin {
+func plugin(t *testing.T, name, config string) *plugin.Plugin {
 	t.Helper()
-	plugins, err := envoyconfig.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
+	plugins, err := plugin.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: %s, namespace: test}
@@ -100,7 +99,7 @@ type proxy struct {
 	t *testing.T
 
 	mu  sync.Mutex
-	log []envoyconfig.LogEntry
+	log []envoy.LogEntry
 }
 
 // start returns when the proxy serves.
@@ -169,7 +168,7 @@ func (s setup) config(t *testing.T) sandbox.Config {
 
 func findEnvoy(t *testing.T) string {
 	t.Helper()
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	return envoy
 }
@@ -284,7 +283,7 @@ func (p *proxy) neverTrapped() {
 	require.Zero(p.t, p.stat(`wasm\..*\.vm_reload(_success|_backoff|_failure)?`), "a VM was started anew")
 }
 
-func (p *proxy) remember(e envoyconfig.LogEntry) {
+func (p *proxy) remember(e envoy.LogEntry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.log = append(p.log, e)

@@ -17,7 +17,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // Clients and upstreams send what no honest one sends, in HTTP/1.1 and HTTP/2, through every callback that the filters have for
@@ -36,7 +36,7 @@ func TestHostileValues(t *testing.T) {
 			addheader(t, `{name: hello, value: world}`),
 		),
 		// Envoy itself answers the honest, as connections to this upstream may be anything but.
-		routes: []*routev3.Route{envoyconfig.DirectResponse("/honest", http.StatusOK, "")},
+		routes: []*routev3.Route{envoy.DirectResponse("/honest", http.StatusOK, "")},
 		backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n := uint64(reached.Add(1))
 			_, _ = io.Copy(io.Discard, r.Body)

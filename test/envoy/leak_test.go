@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // canary is in every token of these tests, good or bad, and nowhere else.
@@ -186,7 +186,7 @@ func (p *proxy) accessLog() func() string {
 	packed, err := anypb.New(&manager)
 	require.NoError(p.t, err)
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
-	data, err = envoyconfig.Resources(&listener)
+	data, err = envoy.Resources(&listener)
 	require.NoError(p.t, err)
 	before := p.stat(`listener_manager\.lds\.update_success`)
 	require.NoError(p.t, atomicfile.Write(file, data))

@@ -7,7 +7,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 const megabyte = 1 << 20
@@ -31,7 +31,7 @@ func memoryGrowth(t *testing.T, requests int, without ...string) int {
 	t.Helper()
 	p := start(t, setup{
 		filters: chain(probe(t, "FAIL_RELOAD", without...)),
-		routes:  []*routev3.Route{envoyconfig.DirectResponse("/direct", 200, "")},
+		routes:  []*routev3.Route{envoy.DirectResponse("/direct", 200, "")},
 		workers: 1,
 	})
 	tr := p.traffic(4, "/direct", func(a answer) error {

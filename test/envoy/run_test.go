@@ -27,7 +27,6 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
 )
 
 // The story of a session: what is rendered is served, what is rendered next is followed, what is refused changes nothing, and
@@ -164,7 +163,7 @@ func (w *workspace) write(file, content string) {
 // image is a filter's module with the reference that pins it.
 type image struct {
 	filter string
-	ref    filterimage.Ref
+	ref    image.Ref
 }
 
 // build puts the module into build/.
@@ -186,7 +185,7 @@ func (w *workspace) image(filter, repo string, module []byte, push func(name.Rep
 	w.t.Helper()
 	f, err := catalog.Find(filepath.Join(root, "filters"), filter)
 	require.NoError(w.t, err)
-	img, err := filterimage.Build(module, f, filterimage.Artifact)
+	img, err := image.Build(module, f, image.Artifact)
 	require.NoError(w.t, err)
 	digest, err := img.Digest()
 	require.NoError(w.t, err)
@@ -195,7 +194,7 @@ func (w *workspace) image(filter, repo string, module []byte, push func(name.Rep
 		require.NoError(w.t, err)
 		require.NoError(w.t, push(parsed, img, digest))
 	}
-	return image{filter, filterimage.Ref{Repo: repo, Digest: digest.String()}}
+	return image{filter, image.Ref{Repo: repo, Digest: digest.String()}}
 }
 
 // object is the rendered WasmPlugin.
