@@ -30,11 +30,17 @@ func kustomize(t *testing.T, args ...string) (stdout string, err error) {
 
 var repository, _ = filepath.Abs("../..")
 
+func build(t *testing.T, env manifests.Environment) []manifests.Object {
+	r, err := manifests.Build(env, nil, func(string) {})
+	require.NoError(t, err)
+	return r.Objects
+}
+
 // stream is how kustomize prints objects.
-func stream(objects []object) string {
+func stream(objects []manifests.Object) string {
 	var all []string
 	for _, o := range objects {
-		all = append(all, string(o.yaml))
+		all = append(all, string(o.YAML))
 	}
 	return strings.Join(all, "---\n")
 }
@@ -45,8 +51,7 @@ func TestSameAsKustomize(t *testing.T) {
 	require.NoError(t, err)
 	for _, env := range envs {
 		t.Run(env.Name, func(t *testing.T) {
-			objects, _, err := build(env, progress{})
-			require.NoError(t, err)
+			objects := build(t, env)
 			want, err := kustomize(t, "build", env.Dir)
 			require.NoError(t, err)
 			require.Equal(t, want, stream(objects))
@@ -58,9 +63,9 @@ func TestSameAsKustomize(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, objects, len(entries))
 			for _, o := range objects {
-				want, err := os.ReadFile(filepath.Join(dir, o.file))
+				want, err := os.ReadFile(filepath.Join(dir, o.File))
 				require.NoError(t, err)
-				require.Equal(t, string(want), string(o.yaml), o.file)
+				require.Equal(t, string(want), string(o.YAML), o.File)
 			}
 		})
 	}
@@ -69,7 +74,6 @@ func TestSameAsKustomize(t *testing.T) {
 // Many plugins are built in chunks, and what could reach from one chunk into another is built as a whole: the bytes are
 // kustomize's in both cases.
 func TestChunksAreSameAsKustomize(t *testing.T) {
-	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	for name, c := range map[string]struct {
 		overlay map[string]string // files of the overlay; "kustomization.yaml" is appended to
 		first   string            // appended to the kustomization of the first base
@@ -109,27 +113,8 @@ func TestChunksAreSameAsKustomize(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			write := func(path, text string) {
-				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-				require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-			}
-			var overlay, images, patches strings.Builder
-			for i := range 20 {
-				f := fmt.Sprintf("f%d", i)
-				write("manifests/base/"+f+"/kustomization.yaml", "resources: [wasmplugin.yaml]\n")
-				write("manifests/base/"+f+"/wasmplugin.yaml", wasmPlugin(f, i))
-				fmt.Fprintf(&overlay, "- ../../base/%s\n", f)
-				fmt.Fprintf(&images, "- {name: 'filter://%s', newName: 'oci://r.example/%[1]s', newTag: v1, digest: '%s'}\n", f, digest)
-				write("manifests/overlays/dev/"+f+".yaml", patch(f))
-				fmt.Fprintf(&patches, "- path: %s.yaml\n", f)
-			}
-			for _, file := range []string{"kustomization.yaml", "fieldspecs.yaml"} {
-				text, err := os.ReadFile(filepath.Join(repository, "manifests/components/filter-image", file))
-				require.NoError(t, err)
-				write("manifests/components/filter-image/"+file, string(text))
-			}
-			write("manifests/overlays/dev/digests/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\ncomponents: [../../../components/filter-image]\nimages:\n"+images.String())
-			write("manifests/overlays/dev/environment.yaml", "upstream: none\nistio: \"1.31\"\n")
+			write := func(path, text string) { write(t, path, text) }
+			tree(t, ".", 20)
 			if c.first != "" {
 				text := "resources: [wasmplugin.yaml]\n" + c.first
 				if strings.HasPrefix(c.first, "resources:") {
@@ -144,19 +129,24 @@ func TestChunksAreSameAsKustomize(t *testing.T) {
 				write("manifests/overlays/dev/"+file, text)
 			}
 			own := c.overlay["kustomization.yaml"]
-			text := "resources:\n" + overlay.String()
+			text := "resources:\n" + each(20, "- ../../base/f%d\n")
 			if !strings.Contains(own, "components:") {
 				text += "components: [digests]\n"
 			}
 			if !strings.Contains(own, "patches:") {
-				text += "patches:\n" + patches.String()
+				text += "patches:\n" + each(20, "- path: f%d.yaml\n")
 			}
 			write("manifests/overlays/dev/kustomization.yaml", text+own)
 
 			env, err := manifests.Load("manifests", "dev")
 			require.NoError(t, err)
 			want, wantErr := kustomize(t, "build", env.Dir)
-			objects, s, err := build(env, progress{})
+			chunks := 0
+			r, err := manifests.Build(env, nil, func(what string) {
+				if strings.HasSuffix(what, "/20") {
+					chunks++
+				}
+			})
 			if c.fails {
 				require.Error(t, wantErr)
 				require.Error(t, err)
@@ -164,19 +154,10 @@ func TestChunksAreSameAsKustomize(t *testing.T) {
 			}
 			require.NoError(t, wantErr)
 			require.NoError(t, err)
-			require.Equal(t, want, stream(objects))
-			_, ok := split(s.kustomizations[len(s.kustomizations)-1], s)
-			require.Equal(t, c.chunked, ok)
+			require.Equal(t, want, stream(r.Objects))
+			require.Equal(t, c.chunked, chunks == 3, "%d chunks", chunks)
 		})
 	}
-}
-
-func wasmPlugin(name string, priority int) string {
-	return fmt.Sprintf("apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: %s}\nspec:\n  url: filter://%[1]s\n  priority: %d\n  pluginConfig: {value: y, keep: [1, 2]}\n", name, priority)
-}
-
-func patch(name string) string {
-	return fmt.Sprintf("apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: %s}\nspec: {pluginConfig: {value: x}}\n", name)
 }
 
 func serviceEntry(name, namespace string) string {
