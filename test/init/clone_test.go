@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,8 +45,8 @@ func TestClone(t *testing.T) {
 		return err
 	}))
 	once := git("diff")
-	require.Contains(t, once, "+  url: oci://registry.example.com:5000/wasm/addheader:")
-	require.Contains(t, init("OWNER=Acme-Corp", "REGISTRY=registry.example.com:5000/wasm", "REPOSITORY=https://git.example.com/acme/filters.git"), "initfork: nothing to do")
+	require.Contains(t, once, "+  url: oci://registry.example.com:5000/wasm/")
+	require.Contains(t, init("OWNER=Acme-Corp", "REGISTRY=registry.example.com:5000/wasm", "REPOSITORY=https://git.example.com/acme/filters.git"), "init: nothing to do")
 	require.Equal(t, once, git("diff"))
 
 	// The owner alone is enough on GitHub.
@@ -56,11 +57,16 @@ func TestClone(t *testing.T) {
 	require.Empty(t, git("diff"))
 }
 
-// values are those of the Makefile and of the AppProject.
+type identity struct{ registry, repository string }
+
+// values are those of Fork.mk and of the AppProject.
 func values(t *testing.T, dir string) identity {
-	makefile, err := os.ReadFile(filepath.Join(dir, "Makefile"))
-	require.NoError(t, err)
-	project, err := os.ReadFile(filepath.Join(dir, "manifests", "argocd", "appproject.yaml"))
-	require.NoError(t, err)
-	return identity{string(makefileLine.FindSubmatch(makefile)[2]), string(repoURL.FindSubmatch(project)[2])}
+	find := func(file, line string) string {
+		content, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file)))
+		require.NoError(t, err)
+		match := regexp.MustCompile(line).FindSubmatch(content)
+		require.NotNil(t, match, file)
+		return string(match[1])
+	}
+	return identity{find("Fork.mk", `(?m)^REPO \?= (\S+)$`), find("manifests/argocd/appproject.yaml", `sourceRepos:\n *- (\S+)\n`)}
 }

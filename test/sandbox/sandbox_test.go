@@ -62,7 +62,7 @@ func TestApply(t *testing.T) {
 		{"refused again", []sandbox.Filter{hello("a", 0, long)}, "ns.a: refused: hello: too long", []string{`{"v":"two"}`}},
 		{"new configuration after a refusal", []sandbox.Filter{hello("a", 0, "one")}, "", []string{`{"v":"one"}`}},
 		{"new module", []sandbox.Filter{other}, "", []string{`{"v":"one"}`}},
-		{"no module", []sandbox.Filter{{other.Plugin, []byte("no module")}}, "ns.a: refused: Failed to parse corrupted Wasm module", []string{`{"v":"one"}`}},
+		{"no module", []sandbox.Filter{{Plugin: other.Plugin, Module: []byte("no module")}}, "ns.a: refused: Failed to parse corrupted Wasm module", []string{`{"v":"one"}`}},
 		{"added", []sandbox.Filter{other, hello("b", 0, "b")}, "", []string{`{"v":"b"}`, `{"v":"one"}`}},
 		{"another order", []sandbox.Filter{hello("b", 0, "b"), other}, "", []string{`{"v":"one"}`, `{"v":"b"}`}},
 		{"another order and a configuration", []sandbox.Filter{other, hello("b", 0, "B")}, "", []string{`{"v":"B"}`, `{"v":"one"}`}},
@@ -160,7 +160,7 @@ spec: {url: "oci://r/hello", pluginName: %s, priority: %d, pluginConfig: {v: %q}
 		panic(err)
 	}
 	// Plugins with the same module share a VM, and this one keeps its configuration in a global.
-	return sandbox.Filter{plugins[0], withSection(module, name)}
+	return sandbox.Filter{Plugin: plugins[0], Module: withSection(module, name)}
 }
 
 // withSection appends a custom section: other bytes, the same code.
