@@ -61,15 +61,11 @@ bin/%: $(call go_sources,tools internal)
 
 ## ---- build: filterbuild is the only caller of tinygo and wasm-opt, and knows what a module is made of
 
-# c-shared: _initialize runs init() and returns; the default mode exits, which Envoy refuses. See RATIONALE.md.
-TINYGOFLAGS := -target=wasip1 -buildmode=c-shared -scheduler=none -gc=precise -opt=z -panic=trap
-FILTERBUILD = bin/filterbuild -tinygoflags '$(TINYGOFLAGS)'
-
 build: bin/filterbuild | tools-quiet ## build/<filter>.wasm from filters/<filter> [FILTER=x]
-	@$(FILTERBUILD) build $(or $(FILTER),$(FILTERS))
+	@bin/filterbuild build $(or $(FILTER),$(FILTERS))
 
 build/%.wasm: bin/filterbuild FORCE | tools-quiet
-	@$(FILTERBUILD) build $* >/dev/null
+	@bin/filterbuild build $* >/dev/null
 
 .PHONY: FORCE
 FORCE:
