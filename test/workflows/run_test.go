@@ -93,7 +93,7 @@ func (h *hub) head(branch string) string {
 
 // tools makes our tools, once.
 var tools = sync.OnceValue(func() error {
-	cmd := exec.Command("make", "-s", "bin/guest", "bin/publish", "bin/promote", "bin/render")
+	cmd := exec.Command("make", "-s", "bin/filterbuild", "bin/publish", "bin/promote", "bin/render")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
