@@ -25,7 +25,7 @@ var ruleAPI = rule{
 				found(p.at(field), "an EnvoyFilter cannot say this %s: %s", field, lost[field])
 			}
 			if p.filter == nil || len(p.filter.Capabilities) == 0 {
-				found(p.at("url"), "an EnvoyFilter restricts the module to the capabilities of its plugin.yaml, which lists none. copy the list that publish --check prints")
+				found(p.at("url"), "an EnvoyFilter restricts the module to the capabilities of its module.yaml, which lists none. run \"make build\"")
 			}
 		}
 	},
