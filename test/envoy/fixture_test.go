@@ -31,6 +31,12 @@ func fixture(t *testing.T, name string) (module, raw []byte) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), data, 0o644))
 	}
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "filters", name), os.DirFS(filepath.Join("testdata", name))))
+	if _, err := os.Stat(filepath.Join("testdata", name, "kit")); err == nil { // a module of somebody else's
+		edit := exec.Command("go", "mod", "edit", "-require=example.org/kit@v0.0.0", "-replace=example.org/kit=./filters/"+name+"/kit")
+		edit.Dir = dir
+		out, err := edit.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
 	metadata := "name: " + name + "\ntitle: A fixture\ndescription: Used by a test.\nphases: [UNSPECIFIED_PHASE]\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "filters", name, "plugin.yaml"), []byte(metadata), 0o644))
 	build := exec.Command(filepath.Join(root, "bin/filterbuild"), "-root", dir, "-tools", filepath.Join(root, ".tools"), "build", name)
