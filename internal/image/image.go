@@ -1,4 +1,4 @@
-// Package filterimage is the OCI form of a filter: it builds the image around a module and takes the module out of an image.
+// Package image is the OCI form of a filter: it builds the image around a module and takes the module out of an image.
 package image
 
 import (

@@ -26,7 +26,7 @@ var ruleAPI = Rule{
 				found(at(p, field), "an %s cannot say this %s: %s", api.Kind, field, lost[field])
 			}
 			if p.Filter == nil || len(p.Filter.Capabilities) == 0 {
-				found(at(p, "url"), "an %s restricts the module to the capabilities of its plugin.yaml, which lists none. copy the list that \"wasmfleet inspect\" prints", api.Kind)
+				found(at(p, "url"), "an %s restricts the module to the capabilities of its module.yaml, which lists none. run \"make build\"", api.Kind)
 			}
 		}
 	},

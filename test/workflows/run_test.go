@@ -93,7 +93,7 @@ func (h *hub) head(branch string) string {
 
 // tools makes our tools, once.
 var tools = sync.OnceValue(func() error {
-	cmd := exec.Command("make", "-s", "bin/guest", "bin/wasmfleet")
+	cmd := exec.Command("make", "-s", "bin/filterbuild", "bin/wasmfleet")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
