@@ -30,6 +30,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	istio "github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
@@ -69,9 +70,9 @@ func filter(t *testing.T, name, config string) sandbox.Filter {
 	return sandbox.Filter{Plugin: plugin(t, name, config), Module: module(t, name)}
 }
 
-func plugin(t *testing.T, name, config string) *plugin.Plugin {
+func plugin(t *testing.T, name, config string) *istio.Plugin {
 	t.Helper()
-	plugins, err := plugin.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
+	plugins, err := istio.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: %s, namespace: test}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/image"
 )
 
 // The story of a session: what is rendered is served, what is rendered next is followed, what is refused changes nothing, and
@@ -160,28 +161,28 @@ func (w *workspace) write(file, content string) {
 	require.NoError(w.t, atomicfile.Write(filepath.Join(w.dir, file), []byte(content)))
 }
 
-// image is a filter's module with the reference that pins it.
-type image struct {
+// pinned is a filter's module with the reference that pins it.
+type pinned struct {
 	filter string
 	ref    image.Ref
 }
 
 // build puts the module into build/.
-func (w *workspace) build(filter string, module []byte) image {
+func (w *workspace) build(filter string, module []byte) pinned {
 	w.t.Helper()
 	w.write("build/"+filter+".wasm", string(module))
 	return w.image(filter, "127.0.0.1:1/"+filter, module, nil)
 }
 
 // publish puts the module into the registry.
-func (w *workspace) publish(filter string, module []byte) image {
+func (w *workspace) publish(filter string, module []byte) pinned {
 	w.t.Helper()
 	return w.image(filter, w.registry+"/test/"+filter, module, func(repo name.Repository, img v1.Image, h v1.Hash) error {
 		return remote.Write(repo.Digest(h.String()), img)
 	})
 }
 
-func (w *workspace) image(filter, repo string, module []byte, push func(name.Repository, v1.Image, v1.Hash) error) image {
+func (w *workspace) image(filter, repo string, module []byte, push func(name.Repository, v1.Image, v1.Hash) error) pinned {
 	w.t.Helper()
 	f, err := catalog.Find(filepath.Join(root, "filters"), filter)
 	require.NoError(w.t, err)
@@ -194,11 +195,11 @@ func (w *workspace) image(filter, repo string, module []byte, push func(name.Rep
 		require.NoError(w.t, err)
 		require.NoError(w.t, push(parsed, img, digest))
 	}
-	return image{filter, image.Ref{Repo: repo, Digest: digest.String()}}
+	return pinned{filter, image.Ref{Repo: repo, Digest: digest.String()}}
 }
 
 // object is the rendered WasmPlugin.
-func (i image) object(phase, config string) [2]string {
+func (i pinned) object(phase, config string) [2]string {
 	return [2]string{i.filter + ".yaml", fmt.Sprintf(`apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata:
@@ -216,13 +217,11 @@ spec:
 // render replaces the rendered folder, as tools/render does.
 func (w *workspace) render(objects ...[2]string) {
 	w.t.Helper()
-	next := filepath.Join(w.dir, "manifests/rendered/.next")
-	require.NoError(w.t, os.Mkdir(next, 0o755))
+	files := map[string][]byte{}
 	for _, o := range objects {
-		w.write("manifests/rendered/.next/"+o[0], o[1])
+		files[o[0]] = []byte(o[1])
 	}
-	require.NoError(w.t, atomicfile.ReplaceDir(filepath.Join(w.dir, "manifests/rendered/dev"), next))
-	require.NoError(w.t, os.RemoveAll(next))
+	require.NoError(w.t, atomicfile.WriteDir(filepath.Join(w.dir, "manifests/rendered/dev"), files))
 }
 
 // edit changes a rendered file in place, as an editor does.

@@ -22,7 +22,9 @@ type options struct {
 	repo, version, variant   string
 	filters, build           string
 	caFile, refs             string
+	dir                      string
 	plainHTTP, dryRun, force bool
+	changed                  bool
 	timeout                  time.Duration
 	form                     image.Form // variant, checked
 }
@@ -46,6 +48,8 @@ Istio's agent and prints REPO/FILTER:VERSION@sha256:…`,
 			f.StringVar(&o.caFile, "ca-file", "", "`file` with further root certificates (PEM) of the registry")
 			f.BoolVar(&o.plainHTTP, "plain-http", false, "talk HTTP to the registry (hosts on loopback may always)")
 			f.BoolVar(&o.dryRun, "dry-run", false, "print the references without touching the network")
+			f.BoolVar(&o.changed, "changed", false, "publish nothing: print the filters whose image is not what environments without upstream pin, or is not in the registry")
+			f.StringVar(&o.dir, "dir", "manifests", "with --changed: `folder` of the manifests")
 			f.BoolVar(&o.force, "force", false, "overwrite the tag of a release (v1.2.3) that has another digest")
 			f.StringVar(&o.refs, "refs", "", "also write the references to this `file`, for promote")
 			f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this time")
@@ -86,6 +90,10 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
+	p := publisher{base: base, force: o.force, progress: newProgress(stderr)}
+	if o.changed {
+		return p.changed(ctx, o.dir, jobs, stdout)
+	}
 	var refs bytes.Buffer
 	for _, j := range jobs {
 		ref, err := j.ref()
@@ -95,7 +103,6 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 		fmt.Fprintln(&refs, ref)
 	}
 	if !o.dryRun {
-		p := publisher{base: base, force: o.force, progress: newProgress(stderr)}
 		if err := p.publish(ctx, jobs); err != nil {
 			return err
 		}
