@@ -73,7 +73,7 @@ type Finding struct {
 }
 
 func (f Finding) String() string {
-	at := f.File
+	at := f.File + ": line unknown"
 	if f.Line > 0 {
 		at = fmt.Sprintf("%s:%d", f.File, f.Line)
 	}
@@ -129,7 +129,7 @@ func AtField(r *manifests.Result, rule string, p manifests.Plugin, field []strin
 func At(r *manifests.Result, rule string, at Place, format string, args ...any) Finding {
 	o := at.object
 	f := Finding{File: r.Env.Dir, Object: fmt.Sprintf("%s %q", o.GetKind(), o.GetName()), Message: fmt.Sprintf(format, args...), Rule: rule}
-	if file, line := r.Source.Find(o.OrgId().Kind, o.OrgId().Name, at.field); line > 0 {
+	if file, line := r.Source.Find(o.Resource, at.field); line > 0 {
 		f.File, f.Line = file, line
 	}
 	return f
