@@ -51,8 +51,9 @@ type document struct {
 
 // imageLine is an entry of an images field.
 type imageLine struct {
-	file, name string
-	line       int
+	file                  string
+	line                  int
+	name, newName, digest string
 }
 
 // id is what the object is called now.
@@ -126,6 +127,20 @@ func (k kustomization) transform(objects []*written) {
 	}
 }
 
+// Moved is the namespace that the object was given before the last one; empty when it was given no other.
+func (s *Source) Moved(r *resource.Resource) (from string) {
+	w := s.of(r)
+	if w == nil {
+		return ""
+	}
+	for _, id := range w.ids {
+		if id.Namespace != "" && id.Namespace != w.id().Namespace {
+			from = id.Namespace
+		}
+	}
+	return from
+}
+
 // Node is a place where a field, or a part of it, is written.
 type Node struct {
 	Path []string // below the field; empty for the field itself
@@ -186,7 +201,7 @@ func (s *Source) Find(r *resource.Resource, field []string) (file string, line i
 		return "", 0
 	}
 	if len(field) > 0 && field[len(field)-1] == "url" {
-		if file, line := w.pin(field); line > 0 {
+		if file, line := w.pin(field, valueAt(r, field)); line > 0 {
 			return file, line
 		}
 	}
@@ -249,12 +264,12 @@ func (d document) lineOf(field []string) int {
 	return 0
 }
 
-// pin is the images entry that replaces the url of the object.
-func (w *written) pin(field []string) (file string, line int) {
+// pin is the images entry that made the object's url of what is written.
+func (w *written) pin(field []string, is string) (file string, line int) {
 	for _, d := range w.documents {
 		for _, url := range d.written(field) {
 			for _, i := range w.images {
-				if i.name == url.Value {
+				if i.name == url.Value && strings.HasPrefix(is, i.newName) && strings.Contains(is, i.digest) {
 					file, line = i.file, i.line
 				}
 			}
@@ -316,9 +331,13 @@ func imagesIn(file string, documents []*yaml.Node) (all []imageLine) {
 			continue
 		}
 		for _, entry := range images.Content {
-			if name := lookup(entry, "name"); name != nil {
-				all = append(all, imageLine{file, name.Value, entry.Line})
+			text := func(field string) string {
+				if n := lookup(entry, field); n != nil {
+					return n.Value
+				}
+				return ""
 			}
+			all = append(all, imageLine{file, entry.Line, text("name"), text("newName"), text("digest")})
 		}
 	}
 	return all

@@ -37,7 +37,9 @@ func TargetOf(ref *typev1beta1.PolicyTargetReference) Target {
 }
 
 // ForWaypoint reports whether only waypoints serve the target.
-func (t Target) ForWaypoint() bool { return t.Kind == "Service" || t.Kind == "ServiceEntry" || t.Kind == "GatewayClass" }
+func (t Target) ForWaypoint() bool {
+	return t.Kind == "Service" || t.Kind == "ServiceEntry" || t.Kind == "GatewayClass"
+}
 
 // Plugin is what decides the selection of one object.
 type Plugin struct {
@@ -121,6 +123,7 @@ func (p Plugin) selects(proxy Proxy) bool {
 
 // Runs reports whether the plugin is in the listener's filter chain.
 func (p Plugin) Runs(proxy Proxy, listener Listener, rootNamespace string) bool {
+	proxy.Services = nil
 	if listener.Service != nil {
 		proxy.Services = []Service{*listener.Service}
 	}
