@@ -67,7 +67,7 @@ metadata: {name: demo, namespace: web}
 spec:
   configPatches:
   - applyTo: HTTP_FILTER
-    match: {context: WAYPOINT, waypoint: {portNumber: 8080}}
+    match: {context: WAYPOINT, waypoint: {}}
     patch: {operation: MERGE, value: {name: x}}
 `), &object))
 	for minor, want := range map[string]string{"1.28": "1.29", "1.29": "", "1.31": ""} {
