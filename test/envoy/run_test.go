@@ -35,51 +35,51 @@ import (
 // nothing is left behind.
 func TestRunFollowsWhatIsRendered(t *testing.T) {
 	w := newWorkspace(t)
-	addheader := w.build("addheader", envoytest.Module(t, "addheader"))
-	jwtfetch := w.build("jwtfetch", envoytest.Module(t, "jwtfetch"))
-	w.render(addheader.object("STATS", "{name: hello, value: world}"),
-		jwtfetch.object("AUTHN", "{upstream: {host: token.internal, port: 80}, request: {path: /auth}, token: {json: /access_token}, lifetime: {json: /expires_in}}"))
+	module := compile(t, "probe")
+	probe := w.build("probe", module)
+	caller := w.build("caller", compile(t, "caller"))
+	w.render(probe.object("STATS", "{value: world}"), caller.object("AUTHN", "{upstream: {host: token.internal, port: 80}}"))
 	r := w.run()
 
 	// The registry is down, but build/ holds the pinned images. AUTHN comes first.
-	r.says("run: addheader: pulling it failed .* is used instead")
-	r.says(`(?m)jwtfetch +AUTHN .*\n.*addheader +STATS `)
+	r.says("run: probe: pulling it failed .* is used instead")
+	r.says(`(?m)caller +AUTHN .*\n.*probe +STATS `)
 	got := r.get("/hello")
-	require.Equal(t, "world", got.Header.Get("hello"))
-	require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.Upstream(t).Headers["authorization"])
+	require.Equal(t, "world", got.Header.Get("x-probe"))
+	require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.Upstream(t).Headers["authorization"], "the stand-in for what the filter calls")
 
 	// Another value, the whole folder exchanged as render does it; a filter less; and one more again.
-	w.render(addheader.object("STATS", "{name: hello, value: moon}"))
-	r.says("run: addheader: new configuration in service")
-	r.says("run: jwtfetch: removed")
+	w.render(probe.object("STATS", "{value: moon}"))
+	r.says("run: probe: new configuration in service")
+	r.says("run: caller: removed")
 	got = r.get("/")
-	require.Equal(t, "moon", got.Header.Get("hello"))
+	require.Equal(t, "moon", got.Header.Get("x-probe"))
 	require.NotContains(t, got.Upstream(t).Headers, "authorization")
 
 	// What the filter refuses, and what is no YAML, is said and changes nothing.
-	w.edit("addheader", "value: moon", "valu: moon")
-	r.says(`run: .*/rendered/dev/addheader.yaml: WasmPlugin "addheader": addheader: parsing plugin configuration: /valu: unknown field.* the version before serves on`)
-	w.edit("addheader", "kind:", "kind: [")
-	r.says(`run: .*/rendered/dev/addheader.yaml: error converting YAML .* what served before serves on`)
-	require.Equal(t, "moon", r.get("/").Header.Get("hello"))
+	w.edit("probe", "value: moon", "valu: moon")
+	r.says(`run: .*/rendered/local/probe.yaml: WasmPlugin "probe": probe: want value.* the version before serves on`)
+	w.edit("probe", "kind:", "kind: [")
+	r.says(`run: .*/rendered/local/probe.yaml: error converting YAML .* what served before serves on`)
+	require.Equal(t, "moon", r.get("/").Header.Get("x-probe"))
 
 	// A new module, in the registry.
-	next := w.publish("addheader", envoytest.OtherBytes(envoytest.Module(t, "addheader"), "next"))
-	w.render(next.object("STATS", "{name: hello, value: sun}"))
-	r.says("run: addheader: new module and configuration in service")
-	require.Equal(t, "sun", r.get("/").Header.Get("hello"))
+	next := w.publish("probe", envoytest.OtherBytes(module, "next"))
+	w.render(next.object("STATS", "{value: sun}"))
+	r.says("run: probe: new module and configuration in service")
+	require.Equal(t, "sun", r.get("/").Header.Get("x-probe"))
 
 	// A pin that cannot be had yet, until it is published.
-	later := w.publish("addheader", envoytest.OtherBytes(envoytest.Module(t, "addheader"), "later"))
+	later := w.publish("probe", envoytest.OtherBytes(module, "later"))
 	w.registryUp(false)
-	w.render(later.object("STATS", "{name: hello, value: sun}"))
-	r.says(`run: .*/addheader@sha256:\w+: pulling failed .*, and .*addheader.wasm is another image .* the version before serves on`)
+	w.render(later.object("STATS", "{value: sun}"))
+	r.says(`run: .*/probe@sha256:\w+: pulling failed .*, and .*probe.wasm is another image .* the version before serves on`)
 	w.registryUp(true)
-	r.says("run: addheader: new module in service: " + later.ref.Digest)
+	r.says("run: probe: new module in service: " + later.ref.Digest)
 
 	// A build that no pin names.
-	w.build("addheader", envoytest.OtherBytes(envoytest.Module(t, "addheader"), "built"))
-	r.says("run: addheader: .*addheader.wasm is new, but dev pins " + later.ref.Digest)
+	w.build("probe", envoytest.OtherBytes(module, "built"))
+	r.says("run: probe: .*probe.wasm is new, but local pins " + later.ref.Digest)
 
 	require.NoError(t, r.cmd.Process.Signal(syscall.SIGINT))
 	require.Equal(t, 0, r.exit())
@@ -88,7 +88,7 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 
 func TestRunEndsWithEnvoy(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("addheader", envoytest.Module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
+	w.render(w.build("probe", compile(t, "probe")).object("STATS", "{value: world}"))
 	r := w.run()
 	pids := r.envoys()
 	if len(pids) == 0 {
@@ -105,7 +105,7 @@ func TestRunEndsWithEnvoy(t *testing.T) {
 // Even a session that is killed takes its Envoy along.
 func TestRunKilled(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("addheader", envoytest.Module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
+	w.render(w.build("probe", compile(t, "probe")).object("STATS", "{value: world}"))
 	r := w.run()
 	require.NoError(t, r.cmd.Process.Kill())
 	r.exit()
@@ -124,10 +124,10 @@ type workspace struct {
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
 	w := &workspace{t: t, dir: t.TempDir()}
-	for _, dir := range []string{"build", "tmp", "manifests/overlays/dev", "manifests/rendered"} {
+	for _, dir := range []string{"build", "tmp", "manifests/overlays/local", "manifests/rendered"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(w.dir, dir), 0o755))
 	}
-	w.write("manifests/overlays/dev/environment.yaml", "upstream: none\nistio: \"1.31\"\n")
+	w.write("manifests/overlays/local/environment.yaml", "upstream: none\nistio: \"1.31\"\n")
 	w.program = filepath.Join(w.dir, "run")
 	out, err := exec.Command("go", "build", "-o", w.program, "../../tools/run").CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -185,7 +185,7 @@ func (w *workspace) publish(filter string, module []byte) image {
 
 func (w *workspace) image(filter, repo string, module []byte, push func(name.Repository, v1.Image, v1.Hash) error) image {
 	w.t.Helper()
-	f, err := catalog.Find(filepath.Join(root, "filters"), filter)
+	f, err := catalog.Find("testdata", filter)
 	require.NoError(w.t, err)
 	img, err := filterimage.Build(module, f, filterimage.Artifact)
 	require.NoError(w.t, err)
@@ -223,21 +223,21 @@ func (w *workspace) render(objects ...[2]string) {
 	for _, o := range objects {
 		w.write("manifests/rendered/.next/"+o[0], o[1])
 	}
-	require.NoError(w.t, atomicfile.ReplaceDir(filepath.Join(w.dir, "manifests/rendered/dev"), next))
+	require.NoError(w.t, atomicfile.ReplaceDir(filepath.Join(w.dir, "manifests/rendered/local"), next))
 	require.NoError(w.t, os.RemoveAll(next))
 }
 
 // edit changes a rendered file in place, as an editor does.
 func (w *workspace) edit(filter, from, to string) {
 	w.t.Helper()
-	file := filepath.Join(w.dir, "manifests/rendered/dev", filter+".yaml")
+	file := filepath.Join(w.dir, "manifests/rendered/local", filter+".yaml")
 	data, err := os.ReadFile(file)
 	require.NoError(w.t, err)
 	require.Contains(w.t, string(data), from)
 	require.NoError(w.t, os.WriteFile(file, bytes.Replace(data, []byte(from), []byte(to), 1), 0o644))
 }
 
-// session is a running `run dev`.
+// session is a running `run local`.
 type session struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -250,11 +250,11 @@ type session struct {
 
 func (w *workspace) run() *session {
 	w.t.Helper()
-	filters, err := filepath.Abs(filepath.Join(root, "filters"))
+	filters, err := filepath.Abs("testdata")
 	require.NoError(w.t, err)
 	envoy := findEnvoy(w.t)
 	r := &session{t: w.t, tmp: filepath.Join(w.dir, "tmp"), ended: make(chan struct{})}
-	r.cmd = exec.Command(w.program, "--filters", filters, "dev")
+	r.cmd = exec.Command(w.program, "--filters", filters, "local")
 	r.cmd.Dir = w.dir
 	r.cmd.Env = append(os.Environ(), "ENVOY="+envoy, "TMPDIR="+r.tmp)
 	r.cmd.Stderr = r
