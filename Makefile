@@ -16,7 +16,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test examples e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
+.PHONY: help tools envoys build test ci examples fork e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,8 +86,27 @@ build/%.wasm: $$(call guest_sources,$$*) go.mod Tools.mk Makefile bin/guest | to
 # What publish printed last, for promote.
 REFS ?= build/refs
 
+PUBLISH = bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)'
+
 publish: build bin/publish ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
-	@bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+	@$(PUBLISH) $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+
+# For scripts/ci-publish. changed writes to build/changed the filters whose image an entry environment does not pin, or the registry
+# does not have. push takes build/ as it is: whoever may write to the registry compiles nothing.
+.PHONY: push changed entry
+push: bin/publish
+	@$(PUBLISH) $(FILTER)
+
+changed: build bin/publish
+	@bin/publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs build/refs.all $(FILTERS) >/dev/null
+	@while read -r ref; do \
+		name=$${ref##*/}; name=$${name%%[:@]*}; digest=$${ref##*@}; \
+		for e in $$(scripts/environments --entry); do grep -qF "$$digest" "manifests/overlays/$$e/digests/kustomization.yaml" || { echo "$$name"; continue 2; }; done; \
+		bin/publish --check "$${ref%/*}/$$name@$$digest" >/dev/null 2>&1 || echo "$$name"; \
+	done <build/refs.all >build/changed
+
+entry:
+	@scripts/environments --entry
 
 init: bin/initfork bin/render ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
 	@bin/initfork --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
@@ -119,8 +138,18 @@ test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and r
 	@go test -tags envoy -count=1 ./filters/...
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
-examples: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) | tools-quiet ## the examples of the filters, in a real Envoy [FILTER=x]
-	@go test -count=1 -run '^TestExamples$$$(if $(FILTER),/^$(FILTER)$$)' ./test/examples
+ci: build bin/render $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
+	@test/envoy/versions.sh
+	@$(ONENVOY) go test -tags envoy -count=1 ./filters/...
+	@$(ONENVOY) go test -count=1 -run '^TestExamples$$' ./test/examples
+	@bin/render --check --preflight
+	@$(if $(wildcard .github/workflows),$(ACTIONLINT))
+
+# ON=version takes that Envoy for the filters, one of those of `make envoys`.
+ONENVOY = $(if $(ON),ENVOY='$(TOOLS)/envoy-$(ON)/envoy')
+
+examples: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) | tools-quiet ## the examples of the filters, in a real Envoy [FILTER=x ON=Envoy's version]
+	@$(ONENVOY) go test -count=1 -run '^TestExamples$$$(if $(FILTER),/^$(FILTER)$$)' ./test/examples
 
 # The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
@@ -130,12 +159,15 @@ e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own co
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
+fork: build bin/publish $(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI) | tools-quiet ## a fork that renames, deletes, adds and upgrades stays green
+	@go test -count=1 -timeout 30m ./test/fork
+
 demo-gitops: build bin/publish $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio [SHORT=1: in their short form]
 	@test/envoy/versions.sh
-	@for v in $$(sed '/^#/d; s/ .*//' test/envoy/versions.txt); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
+	@for v in $$(test/envoy/versions.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
 		go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./filters/... ./test/examples ./test/envoy || exit; done
 
 bench: build bin/publish bin/render $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
@@ -159,7 +191,9 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, w
 
 pins: build bin/publish bin/promote bin/render ## pin in every environment what this tree builds, without a registry
 	@bin/publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(FILTERS) >/dev/null
-	@bin/promote --refs '$(REFS)' --to dev && bin/promote --to staging && bin/promote --to prod && bin/render
+	@for e in $$(scripts/environments --entry); do bin/promote --refs '$(REFS)' --to "$$e" || exit; done
+	@for e in $$(scripts/environments); do case " $$(scripts/environments --entry | paste -sd ' ' -) " in *" $$e "*) ;; *) bin/promote --to "$$e" || exit ;; esac; done
+	@bin/render
 
 clean: ## remove what was built; .tools/ stays
 	@rm -rf build bin
