@@ -1,8 +1,5 @@
 # One way through: build -> publish -> promote -> render -> (Argo CD syncs). `make help` lists the targets.
-include Tools.mk
-
-# make init sets this.
-REPO ?= ghcr.io/wasmfleet
+include Tools.mk Fork.mk
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FILTERS := $(notdir $(patsubst %/plugin.yaml,%,$(wildcard filters/*/plugin.yaml)))
@@ -52,97 +49,76 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 	@echo "tools: building $(PKG)" >&2
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
-# Our own tools. guest has fewer sources than the others: every filter is built anew when it changes.
+# Our own tools. filterbuild has fewer sources than the others: every filter is built anew when it changes.
 go_sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
-bin/guest: $(call go_sources,tools/guest internal/cli internal/wasmfile internal/atomicfile internal/istiocompat)
-	@go build -trimpath -o $@ ./tools/guest
-bin/%: $(call go_sources,tools internal)
-	@go build -trimpath -o $@ ./tools/$*
+bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat)
+	@go build -trimpath -o $@ ./tools/filterbuild
+bin/wasmfleet: $(call go_sources,tools internal)
+	@go build -trimpath -o $@ ./tools/wasmfleet
 
-## ---- build: the only caller of tinygo and binaryen
+## ---- build: filterbuild is the only caller of tinygo and wasm-opt, and knows what a module is made of
 
-# c-shared: _initialize runs init() and returns; the default mode exits, which Envoy refuses. custommalloc: no malloc export,
-# whose memory TinyGo never frees. See RATIONALE.md.
-TINYGOFLAGS := -target=wasip1 -buildmode=c-shared -scheduler=none -gc=precise -opt=z -no-debug -panic=trap -tags=custommalloc
+build: bin/filterbuild | tools-quiet ## build/<filter>.wasm from filters/<filter> [FILTER=x]
+	@bin/filterbuild build $(or $(FILTER),$(FILTERS))
 
-build: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) bin/guest ## build/<filter>.wasm from filters/<filter> [FILTER=x]
-	@bin/guest lint $(filter %.wasm,$^)
+build/%.wasm: bin/filterbuild FORCE | tools-quiet
+	@bin/filterbuild build $* >/dev/null
 
-guest_sources = $(filter-out %_test.go,$(wildcard filters/$(1)/*.go filters/internal/*/*.go))
+.PHONY: FORCE
+FORCE:
 
-build/%.wasm: $$(call guest_sources,$$*) go.mod Tools.mk Makefile bin/guest | tools-quiet
-	@[ -f filters/$*/plugin.yaml ] || { echo 'make: unknown filter "$*". filters: $(FILTERS)' >&2; exit 2; }
-	@mkdir -p build
-	@bin/guest vet ./filters/$*
-	@echo "build: compiling filters/$*" >&2
-	@$(TOOLS)/bin/tinygo build $(TINYGOFLAGS) -o build/$*.raw ./filters/$*
-	@bin/guest prune ./filters/$* build/$*.raw build/$*.pruned
-	@wasm-opt -Oz build/$*.pruned -o build/$*.new
-	@bin/guest lint build/$*.new >/dev/null
-	@mv build/$*.new $@ && rm -f build/$*.raw build/$*.pruned
-
-## ---- publish, promote, render: see the tools' -h
+## ---- publish, promote, render: bin/wasmfleet -h
 
 # What publish printed last, for promote.
 REFS ?= build/refs
 
-PUBLISH = bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)'
+PUBLISH = bin/wasmfleet publish --repo '$(REPO)' --version '$(VERSION)'
 
-publish: build bin/publish ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
-	@$(PUBLISH) $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+publish: build bin/wasmfleet ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
+	@$(PUBLISH) --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
 
-# For scripts/ci-publish. changed writes to build/changed the filters whose image an entry environment does not pin, or the registry
-# does not have. push takes build/ as it is: whoever may write to the registry compiles nothing.
-.PHONY: push changed entry
-push: bin/publish
-	@$(PUBLISH) $(FILTER)
+# For scripts/ci-publish. push takes build/ as it is: whoever may write to the registry compiles nothing.
+.PHONY: changed push
+changed: build bin/wasmfleet
+	@$(PUBLISH) --changed $(FILTERS) >build/changed
+push: bin/wasmfleet
+	@$(PUBLISH) --refs '$(REFS)' $(FILTER)
 
-changed: build bin/publish
-	@bin/publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs build/refs.all $(FILTERS) >/dev/null
-	@while read -r ref; do \
-		name=$${ref##*/}; name=$${name%%[:@]*}; digest=$${ref##*@}; \
-		for e in $$(scripts/environments --entry); do grep -qF "$$digest" "manifests/overlays/$$e/digests/kustomization.yaml" || { echo "$$name"; continue 2; }; done; \
-		bin/publish --check "$${ref%/*}/$$name@$$digest" >/dev/null 2>&1 || echo "$$name"; \
-	done <build/refs.all >build/changed
-
-entry:
-	@scripts/environments --entry
-
-init: bin/initfork bin/render ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
-	@bin/initfork --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
-	@bin/render
+init: bin/wasmfleet ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
+	@bin/wasmfleet init --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
 
 login: $(CRANE) ## keep credentials for REPO's registry, as docker login does; the password comes from stdin [USERNAME=name]
 	@$(CRANE) auth login '$(firstword $(subst /, ,$(REPO)))' --username '$(USERNAME)' --password-stdin
 
-promote: bin/promote bin/render ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x]
-	@bin/promote $(if $(shell grep -s '^upstream: none' 'manifests/overlays/$(TO)/environment.yaml'),--refs '$(REFS)') --to '$(TO)' $(PROMOTEFLAGS) $(FILTER)
+promote: bin/wasmfleet ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x]
+	@bin/wasmfleet promote $$(bin/wasmfleet environments --entry | grep -qxF -- '$(TO)' && echo --refs '$(REFS)') --to '$(TO)' $(PROMOTEFLAGS) $(FILTER)
 
-render: bin/render ## manifests/rendered/<env> from the overlays [ENV=prod]
-	@bin/render $(ENV)
+render: bin/wasmfleet ## manifests/rendered/<env> from the overlays [ENV=prod]
+	@bin/wasmfleet render $(ENV)
 
-diff: bin/render ## what a reviewer wants to see, as Markdown: rendered manifests against those of a commit [BASE=origin/main]
+diff: bin/wasmfleet ## what a reviewer wants to see, as Markdown: rendered manifests against those of a commit [BASE=origin/main]
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive '$(or $(BASE),HEAD)' manifests/rendered | tar -x -C "$$dir" && \
-		bin/render --diff "$$dir/manifests/rendered" --format markdown
+		bin/wasmfleet diff --against "$$dir/manifests/rendered" --format markdown
 
-run: bin/run $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev LISTEN=127.0.0.1:8080]
-	@bin/run $(if $(LISTEN),--listen '$(LISTEN)') $(or $(ENV),dev)
+run: bin/wasmfleet $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev LISTEN=127.0.0.1:8080]
+	@bin/wasmfleet run $(if $(LISTEN),--listen '$(LISTEN)') $(or $(ENV),dev)
 
-demo: tools-quiet bin/publish bin/promote bin/render bin/run $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
+demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
 	@CRANE='$(CRANE)' scripts/demo.sh
 
 ## ---- tests and checks
 
-test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
+test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
 	@go test ./internal/... ./tools/...
 	@go test -tags envoy -count=1 ./filters/...
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
-ci: build bin/render $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
+ci: build bin/wasmfleet $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
 	@test/envoy/versions.sh
 	@$(ONENVOY) go test -tags envoy -count=1 ./filters/...
 	@$(ONENVOY) go test -count=1 -run '^TestExamples$$' ./test/examples
-	@bin/render --check --preflight
+	@bin/wasmfleet render --check
+	@bin/wasmfleet preflight
 	@$(if $(wildcard .github/workflows),$(ACTIONLINT))
 
 # ON=version takes that Envoy for the filters, one of those of `make envoys`.
@@ -152,17 +128,17 @@ examples: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) | tools-quiet ##
 	@$(ONENVOY) go test -count=1 -run '^TestExamples$$$(if $(FILTER),/^$(FILTER)$$)' ./test/examples
 
 # The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
-e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
+e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 ./... # what Argo CD and the alerts are given
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
-fork: build bin/publish $(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI) | tools-quiet ## a fork that renames, deletes, adds and upgrades stays green
+fork: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI) | tools-quiet ## a fork that renames, deletes, adds and upgrades stays green
 	@go test -count=1 -timeout 30m ./test/fork
 
-demo-gitops: build bin/publish $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
+demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio [SHORT=1: in their short form]
@@ -170,14 +146,14 @@ soak: build | tools-quiet ## the fault tests in their long form, on every Envoy 
 	@for v in $$(test/envoy/versions.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
 		go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./filters/... ./test/examples ./test/envoy || exit; done
 
-bench: build bin/publish bin/render $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
+bench: build bin/wasmfleet $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
 	@bench/build.sh
 	@cd bench && go build -o build/ . ./publish ./render && build/bench $(BENCHFLAGS)
 	@cd bench/publish/oras && go build -o ../../build/oras oras.land/oras/cmd/oras
 	@cd bench && build/publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
 	@cd bench && build/render -kustomize '$(KUSTOMIZE)'
 
-check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
+check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
 	@go vet -tags envoy ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
@@ -185,15 +161,14 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, w
 	@toolchain/wheel.sh zizmor $(ZIZMOR_VERSION) zizmor-$(ZIZMOR_VERSION).data/scripts/zizmor .tools/zizmor-$(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
 	@$(TOOLS)/zizmor-$(ZIZMOR_VERSION) -q --offline --no-progress --persona=auditor .github
 	@test/envoy/versions.sh
-	@bin/render --check --preflight
+	@bin/wasmfleet render --check
+	@bin/wasmfleet preflight
 	@go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { echo 'check: these differences are not committed:' >&2; git status --short >&2; exit 1; }
 
-pins: build bin/publish bin/promote bin/render ## pin in every environment what this tree builds, without a registry
-	@bin/publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(FILTERS) >/dev/null
-	@for e in $$(scripts/environments --entry); do bin/promote --refs '$(REFS)' --to "$$e" || exit; done
-	@for e in $$(scripts/environments); do case " $$(scripts/environments --entry | paste -sd ' ' -) " in *" $$e "*) ;; *) bin/promote --to "$$e" || exit ;; esac; done
-	@bin/render
+pins: build bin/wasmfleet ## pin in every environment what this tree builds, without a registry
+	@bin/wasmfleet publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(FILTERS) >/dev/null
+	@for env in $$(bin/wasmfleet environments); do $(MAKE) --no-print-directory promote TO=$$env REFS='$(REFS)' || exit; done
 
 clean: ## remove what was built; .tools/ stays
 	@rm -rf build bin

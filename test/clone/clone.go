@@ -2,7 +2,6 @@
 package clone
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -29,41 +28,33 @@ var (
 	Environments = []string{"first", "second", "third"}
 )
 
-// Fleet is Tree with other filters and manifests: those of testdata/fleet. What a test of the product does to them does not depend
-// on what a fork has made of its own. What make has built in root comes by Programs, and the filters' modules by Modules.
+// Fleet is Tree with other filters and manifests, those of testdata/fleet, built and rendered. What a test of the product does to
+// them does not depend on what a fork has made of its own.
 func Fleet(t *testing.T, root string) string {
 	t.Helper()
 	dir := Tree(t, root)
 	content, err := filepath.Abs(filepath.Join(root, "test/clone/testdata/fleet"))
 	require.NoError(t, err)
 	Programs(t, root, dir)
-	bash(t, root, `cd "$0"
-find filters -mindepth 1 -maxdepth 1 ! -name internal -exec rm -r {} +
+	bash(t, dir, `find filters -mindepth 1 -maxdepth 1 ! -name internal -exec rm -r {} +
 rm -rf manifests/base manifests/overlays manifests/rendered
-cp -R "$1"/. .
-bin/render
+cp -R "$0"/. .
+make -s build render
 git add -A
-git -c user.name=test -c user.email=test@localhost commit -qm fleet`, dir, content)
+git -c user.name=test -c user.email=test@localhost commit -qm fleet`, content)
 	return dir
 }
 
-// Programs puts the programs that make has built in root into dir, a Tree or a clone of one.
+// Programs puts the programs that make has built in root into dir, a clone of it.
 func Programs(t *testing.T, root, dir string) {
 	t.Helper()
 	bash(t, root, `rm -rf "$0/bin" && cp -R bin "$0/bin" && touch "$0"/bin/*`, dir)
 }
 
-// Modules puts a module for each filter into dir, a Fleet or a clone of one, after Programs: there is nothing to compile.
-func Modules(t *testing.T, root, dir string) {
+// Modules puts what make has built in from into dir, a clone of it: there is nothing to compile.
+func Modules(t *testing.T, from, dir string) {
 	t.Helper()
-	module, err := os.ReadFile(filepath.Join(root, "internal/sandbox/testdata/hello.wasm"))
-	require.NoError(t, err)
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, "build"), 0o755))
-	for _, filter := range Filters {
-		// A custom section: the same code in other bytes for each.
-		section := append([]byte{0, byte(len(filter) + 2), byte(len(filter))}, filter+"\x00"...)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "build", filter+".wasm"), append(module[:len(module):len(module)], section...), 0o644))
-	}
+	bash(t, from, `cp -R build "$0/build"`, dir)
 }
 
 func bash(t *testing.T, dir, script string, args ...string) {

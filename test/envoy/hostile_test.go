@@ -20,7 +20,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/example"
@@ -72,7 +72,7 @@ func (total *traffic) hostile(t *testing.T, probe sandbox.Filter, f shown, e *ex
 		Filters:  envoytest.Chain(probe, filter),
 		Services: e.Handlers(),
 		// Envoy itself answers the honest, as connections to this upstream may be anything but.
-		Routes: []*routev3.Route{envoyconfig.DirectResponse("/honest", http.StatusOK, "")},
+		Routes: []*routev3.Route{envoy.DirectResponse("/honest", http.StatusOK, "")},
 		Backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n := uint64(total.reached.Add(1))
 			_, _ = io.Copy(io.Discard, r.Body)

@@ -27,7 +27,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
@@ -35,9 +35,10 @@ import (
 // nothing is left behind.
 func TestRunFollowsWhatIsRendered(t *testing.T) {
 	w := newWorkspace(t)
-	module := compile(t, "probe")
+	module, _ := fixture(t, "probe")
 	probe := w.build("probe", module)
-	caller := w.build("caller", compile(t, "caller"))
+	callerModule, _ := fixture(t, "caller")
+	caller := w.build("caller", callerModule)
 	w.render(probe.object("STATS", "{value: world}"), caller.object("AUTHN", "{upstream: {host: token.internal, port: 80}}"))
 	r := w.run()
 
@@ -88,7 +89,7 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 
 func TestRunEndsWithEnvoy(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("probe", compile(t, "probe")).object("STATS", "{value: world}"))
+	w.render(w.build("probe", probe(t, "FAIL_RELOAD").Module).object("STATS", "{value: world}"))
 	r := w.run()
 	pids := r.envoys()
 	if len(pids) == 0 {
@@ -105,7 +106,7 @@ func TestRunEndsWithEnvoy(t *testing.T) {
 // Even a session that is killed takes its Envoy along.
 func TestRunKilled(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("probe", compile(t, "probe")).object("STATS", "{value: world}"))
+	w.render(w.build("probe", probe(t, "FAIL_RELOAD").Module).object("STATS", "{value: world}"))
 	r := w.run()
 	require.NoError(t, r.cmd.Process.Kill())
 	r.exit()
@@ -128,8 +129,8 @@ func newWorkspace(t *testing.T) *workspace {
 		require.NoError(t, os.MkdirAll(filepath.Join(w.dir, dir), 0o755))
 	}
 	w.write("manifests/overlays/local/environment.yaml", "upstream: none\nistio: \"1.31\"\n")
-	w.program = filepath.Join(w.dir, "run")
-	out, err := exec.Command("go", "build", "-o", w.program, "../../tools/run").CombinedOutput()
+	w.program = filepath.Join(w.dir, "wasmfleet")
+	out, err := exec.Command("go", "build", "-o", w.program, "../../tools/wasmfleet").CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
@@ -162,32 +163,32 @@ func (w *workspace) write(file, content string) {
 	require.NoError(w.t, atomicfile.Write(filepath.Join(w.dir, file), []byte(content)))
 }
 
-// image is a filter's module with the reference that pins it.
-type image struct {
+// pinned is a filter's module with the reference that pins it.
+type pinned struct {
 	filter string
-	ref    filterimage.Ref
+	ref    image.Ref
 }
 
 // build puts the module into build/.
-func (w *workspace) build(filter string, module []byte) image {
+func (w *workspace) build(filter string, module []byte) pinned {
 	w.t.Helper()
 	w.write("build/"+filter+".wasm", string(module))
 	return w.image(filter, "127.0.0.1:1/"+filter, module, nil)
 }
 
 // publish puts the module into the registry.
-func (w *workspace) publish(filter string, module []byte) image {
+func (w *workspace) publish(filter string, module []byte) pinned {
 	w.t.Helper()
 	return w.image(filter, w.registry+"/test/"+filter, module, func(repo name.Repository, img v1.Image, h v1.Hash) error {
 		return remote.Write(repo.Digest(h.String()), img)
 	})
 }
 
-func (w *workspace) image(filter, repo string, module []byte, push func(name.Repository, v1.Image, v1.Hash) error) image {
+func (w *workspace) image(filter, repo string, module []byte, push func(name.Repository, v1.Image, v1.Hash) error) pinned {
 	w.t.Helper()
 	f, err := catalog.Find("testdata", filter)
 	require.NoError(w.t, err)
-	img, err := filterimage.Build(module, f, filterimage.Artifact)
+	img, err := image.Build(module, f, image.Artifact)
 	require.NoError(w.t, err)
 	digest, err := img.Digest()
 	require.NoError(w.t, err)
@@ -196,11 +197,11 @@ func (w *workspace) image(filter, repo string, module []byte, push func(name.Rep
 		require.NoError(w.t, err)
 		require.NoError(w.t, push(parsed, img, digest))
 	}
-	return image{filter, filterimage.Ref{Repo: repo, Digest: digest.String()}}
+	return pinned{filter, image.Ref{Repo: repo, Digest: digest.String()}}
 }
 
 // object is the rendered WasmPlugin.
-func (i image) object(phase, config string) [2]string {
+func (i pinned) object(phase, config string) [2]string {
 	return [2]string{i.filter + ".yaml", fmt.Sprintf(`apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata:
@@ -218,13 +219,11 @@ spec:
 // render replaces the rendered folder, as tools/render does.
 func (w *workspace) render(objects ...[2]string) {
 	w.t.Helper()
-	next := filepath.Join(w.dir, "manifests/rendered/.next")
-	require.NoError(w.t, os.Mkdir(next, 0o755))
+	files := map[string][]byte{}
 	for _, o := range objects {
-		w.write("manifests/rendered/.next/"+o[0], o[1])
+		files[o[0]] = []byte(o[1])
 	}
-	require.NoError(w.t, atomicfile.ReplaceDir(filepath.Join(w.dir, "manifests/rendered/local"), next))
-	require.NoError(w.t, os.RemoveAll(next))
+	require.NoError(w.t, atomicfile.WriteDir(filepath.Join(w.dir, "manifests/rendered/local"), files))
 }
 
 // edit changes a rendered file in place, as an editor does.
@@ -254,7 +253,7 @@ func (w *workspace) run() *session {
 	require.NoError(w.t, err)
 	envoy := findEnvoy(w.t)
 	r := &session{t: w.t, tmp: filepath.Join(w.dir, "tmp"), ended: make(chan struct{})}
-	r.cmd = exec.Command(w.program, "--filters", filters, "local")
+	r.cmd = exec.Command(w.program, "run", "--filters", filters, "local")
 	r.cmd.Dir = w.dir
 	r.cmd.Env = append(os.Environ(), "ENVOY="+envoy, "TMPDIR="+r.tmp)
 	r.cmd.Stderr = r

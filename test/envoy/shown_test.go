@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/example"
 )
@@ -54,7 +54,7 @@ func (f shown) start(t *testing.T) *example.Session {
 
 func findEnvoy(t *testing.T) string {
 	t.Helper()
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	return envoy
 }

@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/example"
 )
@@ -18,7 +17,7 @@ import (
 const root = "../.."
 
 func TestExamples(t *testing.T) {
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	filters, err := catalog.Load(filepath.Join(root, "filters"))
 	require.NoError(t, err)
@@ -41,6 +40,6 @@ func TestExamples(t *testing.T) {
 }
 
 // logTo shows Envoy's log when the test fails.
-func logTo(t *testing.T) func(envoyconfig.LogEntry) {
-	return func(e envoyconfig.LogEntry) { t.Logf("%s %s %s: %s", e.Level, e.Logger, e.Plugin, e.Message) }
+func logTo(t *testing.T) func(envoy.LogEntry) {
+	return func(e envoy.LogEntry) { t.Logf("%s %s %s: %s", e.Level, e.Logger, e.Plugin, e.Message) }
 }

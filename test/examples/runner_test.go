@@ -6,20 +6,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/example"
 )
 
 // fixture puts its configuration on every response.
 func fixture(t *testing.T) []byte {
-	module, err := os.ReadFile(root + "/internal/sandbox/testdata/hello.wasm")
+	module, err := os.ReadFile(root + "/test/sandbox/testdata/hello.wasm")
 	require.NoError(t, err)
 	return module
 }
 
 func run(t *testing.T, file string, module []byte) ([]example.Seen, error) {
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	e, err := example.Read(file)
 	require.NoError(t, err)

@@ -26,7 +26,7 @@ const (
 func (h *hub) publish(inputs map[string]string) (said string, err error) {
 	h.t.Helper()
 	build := h.checkout("build")
-	clone.Modules(h.t, root, build)
+	clone.Modules(h.t, h.source, build)
 	outputs, out, err := h.run(build, "publish.yaml", "build", inputs)
 	said += out
 	if err != nil || outputs["changed"] == "" {

@@ -28,6 +28,7 @@ const token = "ghs_test"
 type hub struct {
 	t        *testing.T
 	dir      string
+	source   string // a clone where all is built
 	remote   string
 	registry string // host of the registry
 
@@ -57,9 +58,9 @@ func newHub(t *testing.T) *hub {
 	h.registry = strings.TrimPrefix(s.URL, "http://")
 
 	require.NoError(t, tools())
-	source := clone.Fleet(t, root)
+	h.source = clone.Fleet(t, root)
 	h.remote = filepath.Join(h.dir, "remote.git")
-	h.git(h.dir, "clone", "-q", "--bare", source, h.remote)
+	h.git(h.dir, "clone", "-q", "--bare", h.source, h.remote)
 	// gh on this machine: it writes down what it is asked, and knows the pull requests that it has made.
 	bin := filepath.Join(h.dir, "bin")
 	require.NoError(t, os.Mkdir(bin, 0o755))
@@ -96,7 +97,7 @@ func (h *hub) head(branch string) string {
 
 // tools makes our tools, once.
 var tools = sync.OnceValue(func() error {
-	cmd := exec.Command("make", "-s", "bin/guest", "bin/publish", "bin/promote", "bin/render")
+	cmd := exec.Command("make", "-s", "bin/filterbuild", "bin/wasmfleet")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)

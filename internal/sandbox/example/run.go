@@ -16,7 +16,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
@@ -25,7 +26,7 @@ type Options struct {
 	Envoy  string // path of the program
 	Filter string // its name
 	Module []byte // build/<filter>.wasm, or any other module of the filter
-	Log    func(envoyconfig.LogEntry)
+	Log    func(envoy.LogEntry)
 }
 
 // Run starts an Envoy with the filter, sends the requests and returns what became of each. The error says, by file and line,
@@ -83,7 +84,7 @@ func (s *Session) start(ctx context.Context, o Options) (err error) {
 	config := sandbox.Config{
 		Envoy: o.Envoy, Filters: []sandbox.Filter{s.Filter}, Workers: s.example.Workers, LogLevel: "info",
 		Upstreams: map[string]netip.AddrPort{},
-		Log: func(entry envoyconfig.LogEntry) {
+		Log: func(entry envoy.LogEntry) {
 			s.log(entry)
 			if o.Log != nil {
 				o.Log(entry)
@@ -100,7 +101,7 @@ func (s *Session) start(ctx context.Context, o Options) (err error) {
 		if err != nil {
 			return err
 		}
-		config.Upstreams[envoyconfig.OutboundCluster(host, n)] = address
+		config.Upstreams[envoy.OutboundCluster(host, n)] = address
 	}
 	if s.Proxy, err = sandbox.Start(ctx, config); err != nil {
 		return fmt.Errorf("%s: %w", s.example.at("config"), err)
@@ -151,7 +152,7 @@ func (e *Example) Plugin(o Options) (sandbox.Filter, error) {
 	if err != nil {
 		return sandbox.Filter{}, fmt.Errorf("%s: %w", e.at("config"), err)
 	}
-	plugins, err := envoyconfig.Plugins(map[string][]byte{e.File: object})
+	plugins, err := plugin.Plugins(map[string][]byte{e.File: object})
 	if err != nil {
 		return sandbox.Filter{}, err
 	}
@@ -173,7 +174,7 @@ func (s *Session) serve(h http.Handler) (netip.AddrPort, error) {
 
 var trap = regexp.MustCompile(`Uncaught RuntimeError|proxy_on_\w+ failed`)
 
-func (s *Session) log(e envoyconfig.LogEntry) {
+func (s *Session) log(e envoy.LogEntry) {
 	if trap.MatchString(e.Message) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
