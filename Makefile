@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
+.PHONY: help tools envoys build test ci examples fork e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,8 +72,17 @@ FORCE:
 # What publish printed last, for promote.
 REFS ?= build/refs
 
+PUBLISH = bin/wasmfleet publish --repo '$(REPO)' --version '$(VERSION)'
+
 publish: build bin/wasmfleet ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
-	@bin/wasmfleet publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+	@$(PUBLISH) --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+
+# For scripts/ci-publish. push takes build/ as it is: whoever may write to the registry compiles nothing.
+.PHONY: changed push
+changed: build bin/wasmfleet
+	@$(PUBLISH) --changed $(FILTERS) >build/changed
+push: bin/wasmfleet
+	@$(PUBLISH) --refs '$(REFS)' $(FILTER)
 
 init: bin/wasmfleet ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
 	@bin/wasmfleet init --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
@@ -100,8 +109,23 @@ demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) #
 ## ---- tests and checks
 
 test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
-	@go test ./filters/... ./internal/... ./tools/...
+	@go test ./internal/... ./tools/...
+	@go test -tags envoy -count=1 ./filters/...
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
+
+ci: build bin/wasmfleet $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
+	@test/envoy/versions.sh
+	@$(ONENVOY) go test -tags envoy -count=1 ./filters/...
+	@$(ONENVOY) go test -count=1 -run '^TestExamples$$' ./test/examples
+	@bin/wasmfleet render --check
+	@bin/wasmfleet preflight
+	@$(if $(wildcard .github/workflows),$(ACTIONLINT))
+
+# ON=version takes that Envoy for the filters, one of those of `make envoys`.
+ONENVOY = $(if $(ON),ENVOY='$(TOOLS)/envoy-$(ON)/envoy')
+
+examples: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) | tools-quiet ## the examples of the filters, in a real Envoy [FILTER=x ON=Envoy's version]
+	@$(ONENVOY) go test -count=1 -run '^TestExamples$$$(if $(FILTER),/^$(FILTER)$$)' ./test/examples
 
 # The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
@@ -111,12 +135,16 @@ e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own 
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
+fork: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI) | tools-quiet ## a fork that renames, deletes, adds and upgrades stays green
+	@go test -count=1 -timeout 30m ./test/fork
+
 demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops
 
-soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio
+soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio [SHORT=1: in their short form]
 	@test/envoy/versions.sh
-	@go test -tags soak -count=1 -timeout 60m ./test/envoy
+	@for v in $$(test/envoy/versions.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
+		go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./filters/... ./test/examples ./test/envoy || exit; done
 
 bench: build bin/wasmfleet $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
 	@bench/build.sh
@@ -127,7 +155,7 @@ bench: build bin/wasmfleet $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, p
 
 check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
-	@go vet ./... && cd bench && go vet ./...
+	@go vet -tags envoy ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
 	@toolchain/wheel.sh zizmor $(ZIZMOR_VERSION) zizmor-$(ZIZMOR_VERSION).data/scripts/zizmor .tools/zizmor-$(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
