@@ -87,7 +87,7 @@ func TestTokenReachesTheUpstream(t *testing.T) {
 		requireMetrics(t, host, map[string]uint64{"fetches.total": 1, "denied.total": 1})
 		expiry, err := host.GetGaugeMetric("jwtfetch.token.expiry.timestamp.seconds")
 		require.NoError(t, err)
-		require.EqualValues(t, clock.Add(maxLifetime-maxTransit).Unix(), expiry)
+		require.EqualValues(t, clock.Add(maxLifetime-usualMargin).Unix(), expiry)
 		requireNoToken(t, host)
 	})
 }
