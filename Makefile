@@ -115,7 +115,8 @@ demo: tools-quiet bin/publish bin/promote bin/render bin/run $(CRANE) $(patsubst
 ## ---- tests and checks
 
 test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
-	@go test ./filters/... ./internal/... ./tools/...
+	@go test ./internal/... ./tools/...
+	@go test -tags envoy -count=1 ./filters/...
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
 # The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
@@ -131,7 +132,7 @@ demo-gitops: build bin/publish $(CRANE) | tools-quiet ## git, Argo CD, Kubernete
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio
 	@test/envoy/versions.sh
-	@go test -tags soak -count=1 -timeout 60m ./test/envoy
+	@go test -tags soak,envoy -count=1 -timeout 60m ./filters/... ./test/envoy
 
 bench: build bin/publish bin/render $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
 	@bench/build.sh
@@ -142,7 +143,7 @@ bench: build bin/publish bin/render $(CRANE) $(KUSTOMIZE) | tools-quiet ## the f
 
 check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
-	@go vet ./... && cd bench && go vet ./...
+	@go vet -tags envoy ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
 	@toolchain/wheel.sh zizmor $(ZIZMOR_VERSION) zizmor-$(ZIZMOR_VERSION).data/scripts/zizmor .tools/zizmor-$(ZIZMOR_VERSION) $(ZIZMOR_SHA256)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // Clients and upstreams send what no honest one sends, in HTTP/1.1 and HTTP/2, through every callback that the filters have for
@@ -26,18 +27,19 @@ import (
 func TestHostileValues(t *testing.T) {
 	t.Parallel()
 	var reached, answered, answered2 atomic.Int64
-	without := filter(t, "jwtfetch", `{upstream: {host: unknown.internal, port: 80}, request: {path: /}, token: {json: /a}, lifetime: {json: /b},
+	without := envoytest.Filter(t, "jwtfetch", `{upstream: {host: unknown.internal, port: 80}, request: {path: /}, token: {json: /a}, lifetime: {json: /b},
 		header: x-other, onMissing: pass, exposeTokenToClients: {header: x-other}}`)
 	without.Plugin.Name = "without"
-	p := start(t, setup{
-		filters: chain(
+	p := envoytest.Start(t, envoytest.Setup{
+		Filters: envoytest.Chain(
 			jwtfetch(t, `{token: {json: /access_token}, lifetime: {json: /expires_in}, exposeTokenToClients: {header: x-token}}`),
 			without,
 			addheader(t, `{name: hello, value: world}`),
 		),
+		Services: tokens,
 		// Envoy itself answers the honest, as connections to this upstream may be anything but.
-		routes: []*routev3.Route{envoyconfig.DirectResponse("/honest", http.StatusOK, "")},
-		backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Routes: []*routev3.Route{envoyconfig.DirectResponse("/honest", http.StatusOK, "")},
+		Backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n := uint64(reached.Add(1))
 			_, _ = io.Copy(io.Discard, r.Body)
 			conn, _, err := http.NewResponseController(w).Hijack()
@@ -48,36 +50,36 @@ func TestHostileValues(t *testing.T) {
 			_, _ = io.WriteString(conn, hostile{rand.New(rand.NewPCG(n, 3))}.response())
 		}),
 	})
-	require.Eventually(t, func() bool { return p.get("/honest").status == http.StatusOK }, timeout, interval)
+	require.Eventually(t, func() bool { return p.Get("/honest").Status == http.StatusOK }, envoytest.Timeout, envoytest.Interval)
 
 	var next atomic.Int64
 	var clients sync.WaitGroup
 	for range 16 {
 		clients.Go(func() {
 			for i := uint64(next.Add(1)); i <= hostileRequests; i = uint64(next.Add(1)) {
-				if a, ok := p.send(hostile{rand.New(rand.NewPCG(i, 1))}.request(), patience); ok && a.Header.Get("hello") == "world" {
+				if a, ok := p.Send(hostile{rand.New(rand.NewPCG(i, 1))}.request(), patience); ok && a.Header.Get("hello") == "world" {
 					answered.Add(1)
 				}
-				if p.sendHTTP2(hostile{rand.New(rand.NewPCG(i, 2))}) {
+				if sendHTTP2(p, hostile{rand.New(rand.NewPCG(i, 2))}) {
 					answered2.Add(1)
 				}
 			}
 		})
 	}
-	honest := p.traffic(1, "/honest", func(a answer) error {
+	honest := p.Traffic(1, "/honest", func(a envoytest.Answer) error {
 		if a.Header.Get("hello") != "world" || len(a.Header.Values("x-token")) != 1 {
 			return fmt.Errorf("want hello and x-token, got %v", a.Header)
 		}
-		return ok(a)
+		return envoytest.OK(a)
 	})
 	clients.Wait()
-	honest.stop()
+	honest.Stop()
 	t.Logf("%d requests, of which %d reached the upstream; %d and %d responses passed the filters; %d honest requests",
-		2*hostileRequests, reached.Load(), answered.Load(), answered2.Load(), honest.requests.Load())
+		2*hostileRequests, reached.Load(), answered.Load(), answered2.Load(), honest.Requests())
 	require.Greater(t, reached.Load(), int64(hostileRequests/2), "Envoy refuses too much for a test of the filters")
 	require.Greater(t, answered.Load(), int64(hostileRequests/4), "Envoy refuses too much for a test of the filters")
 	require.Greater(t, answered2.Load(), int64(hostileRequests/4), "Envoy refuses too much for a test of the filters")
-	p.neverTrapped()
+	p.NeverTrapped()
 }
 
 // patience is how long to wait for an answer: what Envoy finds malformed, or what says that more is to come than there is, gets none.
@@ -180,7 +182,7 @@ const (
 )
 
 // sendHTTP2 sends headers, a body and trailers in frames of HTTP/2, and tells whether the answer came to its end.
-func (p *proxy) sendHTTP2(h hostile) bool {
+func sendHTTP2(p *envoytest.Proxy, h hostile) bool {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "http://"))
 	if err != nil {
 		return false

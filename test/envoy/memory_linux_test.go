@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 const megabyte = 1 << 20
@@ -29,22 +30,22 @@ func TestMemoryGrowsWithoutCustommalloc(t *testing.T) {
 // memoryGrowth is by how many bytes Envoy's resident memory grows with requests to the probe, built without some flags.
 func memoryGrowth(t *testing.T, requests int, without ...string) int {
 	t.Helper()
-	p := start(t, setup{
-		filters: chain(probe(t, "FAIL_RELOAD", without...)),
-		routes:  []*routev3.Route{envoyconfig.DirectResponse("/direct", 200, "")},
-		workers: 1,
+	p := envoytest.Start(t, envoytest.Setup{
+		Filters: envoytest.Chain(probe(t, "FAIL_RELOAD", without...)),
+		Routes:  []*routev3.Route{envoyconfig.DirectResponse("/direct", 200, "")},
+		Workers: 1,
 	})
-	tr := p.traffic(4, "/direct", func(a answer) error {
+	tr := p.Traffic(4, "/direct", func(a envoytest.Answer) error {
 		if a.Header.Get("x-probe") != "was here" {
 			return fmt.Errorf("the probe is out of service: %s", a.Status)
 		}
 		return nil
 	}, "user-agent: "+t.Name(), "x-trap: no")
-	tr.atLeast(20_000) // warm
-	before := p.memory()
-	tr.atLeast(requests)
-	after := p.memory()
-	tr.stop()
-	p.neverTrapped()
+	tr.AtLeast(20_000) // warm
+	before := p.Memory()
+	tr.AtLeast(requests)
+	after := p.Memory()
+	tr.Stop()
+	p.NeverTrapped()
 	return after - before
 }

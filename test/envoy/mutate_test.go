@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // Mutated configurations come while requests are served. Each is refused with a reason, and what served before serves on.
@@ -28,20 +29,21 @@ func TestMutatedConfigurationIsRefused(t *testing.T) {
 		"addheader": addheader(t, `{name: hello, value: world}`),
 		"jwtfetch":  jwtfetch(t, oauth),
 	}
-	p := start(t, setup{
-		filters: chain(good["jwtfetch"], good["addheader"]),
-		backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p := envoytest.Start(t, envoytest.Setup{
+		Filters:  envoytest.Chain(good["jwtfetch"], good["addheader"]),
+		Services: tokens,
+		Backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !strings.HasPrefix(r.Header.Get("authorization"), "Bearer ") {
 				http.Error(w, "no token", http.StatusUnauthorized)
 			}
 		}),
 	})
-	p.whenServing()
-	tr := p.traffic(2, "/", func(a answer) error {
+	p.WhenServing()
+	tr := p.Traffic(2, "/", func(a envoytest.Answer) error {
 		if got := a.Header.Values("hello"); !slices.Equal(got, []string{"world"}) {
 			return fmt.Errorf("the header is %q", got)
 		}
-		return ok(a)
+		return envoytest.OK(a)
 	})
 	reasons := map[string]bool{}
 	digits := regexp.MustCompile(`\d+`)
@@ -52,18 +54,18 @@ func TestMutatedConfigurationIsRefused(t *testing.T) {
 		bad := map[string]sandbox.Filter{}
 		maps.Copy(bad, good)
 		f := good[name]
-		f.Plugin = plugin(t, name, "{}")
+		f.Plugin = envoytest.Plugin(t, name, "{}")
 		f.Plugin.Spec.PluginConfig = config
 		bad[name] = f
-		reason := p.refuses(bad["jwtfetch"], bad["addheader"])
+		reason := p.Refuses(bad["jwtfetch"], bad["addheader"])
 		require.Regexp(t, "^"+name+`: parsing plugin configuration: .+`, reason, "%.1000v", config)
 		reasons[digits.ReplaceAllString(reason, "0")] = true
 	}
-	tr.atLeast(100)
-	tr.stop()
-	t.Logf("%d configurations refused for %d reasons, %d requests served", mutatedConfigurations, len(reasons), tr.requests.Load())
+	tr.AtLeast(100)
+	tr.Stop()
+	t.Logf("%d configurations refused for %d reasons, %d requests served", mutatedConfigurations, len(reasons), tr.Requests())
 	require.Greater(t, len(reasons), 20)
-	p.neverTrapped()
+	p.NeverTrapped()
 }
 
 // mutator makes configurations that a filter must refuse out of those that it takes. It is deterministic.

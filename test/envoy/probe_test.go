@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 var tinygoFlags = regexp.MustCompile(`(?m)^TINYGOFLAGS := (.*)$`)
@@ -35,7 +36,7 @@ func probe(t *testing.T, failStrategy string, without ...string) sandbox.Filter 
 	require.NoError(t, err, "%s", out)
 	module, err := os.ReadFile(file)
 	require.NoError(t, err)
-	f := sandbox.Filter{Plugin: plugin(t, "probe", "{}"), Module: module}
+	f := sandbox.Filter{Plugin: envoytest.Plugin(t, "probe", "{}"), Module: module}
 	f.Plugin.Spec.FailStrategy = failStrategies[failStrategy]
 	return f
 }

@@ -28,14 +28,15 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // The story of a session: what is rendered is served, what is rendered next is followed, what is refused changes nothing, and
 // nothing is left behind.
 func TestRunFollowsWhatIsRendered(t *testing.T) {
 	w := newWorkspace(t)
-	addheader := w.build("addheader", module(t, "addheader"))
-	jwtfetch := w.build("jwtfetch", module(t, "jwtfetch"))
+	addheader := w.build("addheader", envoytest.Module(t, "addheader"))
+	jwtfetch := w.build("jwtfetch", envoytest.Module(t, "jwtfetch"))
 	w.render(addheader.object("STATS", "{name: hello, value: world}"),
 		jwtfetch.object("AUTHN", "{upstream: {host: token.internal, port: 80}, request: {path: /auth}, token: {json: /access_token}, lifetime: {json: /expires_in}}"))
 	r := w.run()
@@ -44,32 +45,32 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 	r.says("run: addheader: pulling it failed .* is used instead")
 	r.says(`(?m)jwtfetch +AUTHN .*\n.*addheader +STATS `)
 	got := r.get("/hello")
-	require.Equal(t, "world", got.header.Get("hello"))
-	require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.upstream(t).Headers["authorization"])
+	require.Equal(t, "world", got.Header.Get("hello"))
+	require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.Upstream(t).Headers["authorization"])
 
 	// Another value, the whole folder exchanged as render does it; a filter less; and one more again.
 	w.render(addheader.object("STATS", "{name: hello, value: moon}"))
 	r.says("run: addheader: new configuration in service")
 	r.says("run: jwtfetch: removed")
 	got = r.get("/")
-	require.Equal(t, "moon", got.header.Get("hello"))
-	require.NotContains(t, got.upstream(t).Headers, "authorization")
+	require.Equal(t, "moon", got.Header.Get("hello"))
+	require.NotContains(t, got.Upstream(t).Headers, "authorization")
 
 	// What the filter refuses, and what is no YAML, is said and changes nothing.
 	w.edit("addheader", "value: moon", "valu: moon")
 	r.says(`run: .*/rendered/dev/addheader.yaml: WasmPlugin "addheader": addheader: parsing plugin configuration: /valu: unknown field.* the version before serves on`)
 	w.edit("addheader", "kind:", "kind: [")
 	r.says(`run: .*/rendered/dev/addheader.yaml: error converting YAML .* what served before serves on`)
-	require.Equal(t, "moon", r.get("/").header.Get("hello"))
+	require.Equal(t, "moon", r.get("/").Header.Get("hello"))
 
 	// A new module, in the registry.
-	next := w.publish("addheader", otherBytes(module(t, "addheader"), "next"))
+	next := w.publish("addheader", envoytest.OtherBytes(envoytest.Module(t, "addheader"), "next"))
 	w.render(next.object("STATS", "{name: hello, value: sun}"))
 	r.says("run: addheader: new module and configuration in service")
-	require.Equal(t, "sun", r.get("/").header.Get("hello"))
+	require.Equal(t, "sun", r.get("/").Header.Get("hello"))
 
 	// A pin that cannot be had yet, until it is published.
-	later := w.publish("addheader", otherBytes(module(t, "addheader"), "later"))
+	later := w.publish("addheader", envoytest.OtherBytes(envoytest.Module(t, "addheader"), "later"))
 	w.registryUp(false)
 	w.render(later.object("STATS", "{name: hello, value: sun}"))
 	r.says(`run: .*/addheader@sha256:\w+: pulling failed .*, and .*addheader.wasm is another image .* the version before serves on`)
@@ -77,7 +78,7 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 	r.says("run: addheader: new module in service: " + later.ref.Digest)
 
 	// A build that no pin names.
-	w.build("addheader", otherBytes(module(t, "addheader"), "built"))
+	w.build("addheader", envoytest.OtherBytes(envoytest.Module(t, "addheader"), "built"))
 	r.says("run: addheader: .*addheader.wasm is new, but dev pins " + later.ref.Digest)
 
 	require.NoError(t, r.cmd.Process.Signal(syscall.SIGINT))
@@ -87,7 +88,7 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 
 func TestRunEndsWithEnvoy(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("addheader", module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
+	w.render(w.build("addheader", envoytest.Module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
 	r := w.run()
 	pids := r.envoys()
 	if len(pids) == 0 {
@@ -104,7 +105,7 @@ func TestRunEndsWithEnvoy(t *testing.T) {
 // Even a session that is killed takes its Envoy along.
 func TestRunKilled(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("addheader", module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
+	w.render(w.build("addheader", envoytest.Module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
 	r := w.run()
 	require.NoError(t, r.cmd.Process.Kill())
 	r.exit()
@@ -302,9 +303,9 @@ func (r *session) says(pattern string) {
 	r.t.Logf("said after %s: %s", time.Since(begin), pattern)
 }
 
-func (r *session) get(path string) response {
+func (r *session) get(path string) envoytest.Response {
 	r.t.Helper()
-	got, err := get(r.t.Context(), r.url+path)
+	got, err := envoytest.Get(r.t.Context(), r.url+path)
 	require.NoError(r.t, err)
 	return got
 }
@@ -341,6 +342,6 @@ func (r *session) leftNothing() {
 	left, err := os.ReadDir(r.tmp)
 	require.NoError(r.t, err)
 	require.Empty(r.t, left)
-	_, err = get(r.t.Context(), r.url)
+	_, err = envoytest.Get(r.t.Context(), r.url)
 	require.ErrorIs(r.t, err, syscall.ECONNREFUSED)
 }

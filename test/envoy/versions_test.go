@@ -15,6 +15,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/istiocompat"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // The filters do their work on every Envoy that a supported Istio carries.
@@ -37,49 +38,49 @@ func smoke(t *testing.T, envoy string, probe sandbox.Filter) {
 	hello := addheader(t, `{name: hello, value: world}`)
 	t.Run("both filters", func(t *testing.T) {
 		t.Parallel()
-		p := start(t, setup{envoy: envoy, filters: chain(jwtfetch(t, oauth), hello), workers: 4})
-		got := p.whenServing()
-		require.Equal(t, []string{"world"}, got.header.Values("hello"))
-		require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.upstream(t).Headers["authorization"])
-		got = p.get("/", "authorization", "Bearer "+forged)
-		require.NotContains(t, got.body, forged)
-		require.Equal(t, 1, p.stat(`wasmcustom\.jwtfetch\.fetches\.total`), "fetches for four workers")
-		p.neverTrapped()
+		p := envoytest.Start(t, envoytest.Setup{Envoy: envoy, Filters: envoytest.Chain(jwtfetch(t, oauth), hello), Services: tokens, Workers: 4})
+		got := p.WhenServing()
+		require.Equal(t, []string{"world"}, got.Header.Values("hello"))
+		require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.Upstream(t).Headers["authorization"])
+		got = p.Get("/", "authorization", "Bearer "+"FoRgEd")
+		require.NotContains(t, got.Body, "FoRgEd")
+		require.Equal(t, 1, p.Stat(`wasmcustom\.jwtfetch\.fetches\.total`), "fetches for four workers")
+		p.NeverTrapped()
 	})
 	t.Run("token service down", func(t *testing.T) {
 		t.Parallel()
-		p := start(t, setup{envoy: envoy, filters: chain(jwtfetch(t, oauth)), noToken: true})
-		p.failuresAtLeast(1)
-		tr := p.traffic(2, "/", denied)
-		tr.atLeast(200)
-		tr.stop()
-		p.neverTrapped()
+		p := envoytest.Start(t, envoytest.Setup{Envoy: envoy, Filters: envoytest.Chain(jwtfetch(t, oauth)), Services: down})
+		p.Logs("jwtfetch: fetching token")
+		tr := p.Traffic(2, "/", denied)
+		tr.AtLeast(200)
+		tr.Stop()
+		p.NeverTrapped()
 	})
 	t.Run("versions under load", func(t *testing.T) {
 		t.Parallel()
-		p := start(t, setup{envoy: envoy, filters: chain(hello)})
-		tr := p.traffic(2, "/", func(a answer) error {
+		p := envoytest.Start(t, envoytest.Setup{Envoy: envoy, Filters: envoytest.Chain(hello)})
+		tr := p.Traffic(2, "/", func(a envoytest.Answer) error {
 			if hello := a.Header.Get("hello"); !slices.Contains([]string{"world", "moon", "sun"}, hello) {
 				return fmt.Errorf("the header is %q", hello)
 			}
-			return ok(a)
+			return envoytest.OK(a)
 		})
-		reason := p.refuses(addheader(t, `{name: hello, valu: world}`))
+		reason := p.Refuses(addheader(t, `{name: hello, valu: world}`))
 		require.True(t, strings.HasPrefix(reason, "addheader: parsing plugin configuration: /valu: unknown field"), reason)
-		p.apply(addheader(t, `{name: hello, value: moon}`))
-		require.Equal(t, "moon", p.get("/").header.Get("hello"))
+		p.Switch(addheader(t, `{name: hello, value: moon}`))
+		require.Equal(t, "moon", p.Get("/").Header.Get("hello"))
 		next := addheader(t, `{name: hello, value: sun}`)
-		next.Module = otherBytes(next.Module, "smoke")
-		p.apply(next)
-		require.Equal(t, "sun", p.get("/").header.Get("hello"))
-		tr.atLeast(200)
-		tr.stop()
-		p.neverTrapped()
+		next.Module = envoytest.OtherBytes(next.Module, "smoke")
+		p.Switch(next)
+		require.Equal(t, "sun", p.Get("/").Header.Get("hello"))
+		tr.AtLeast(200)
+		tr.Stop()
+		p.NeverTrapped()
 	})
 	t.Run("FAIL_RELOAD", func(t *testing.T) {
 		t.Parallel()
-		p := start(t, setup{envoy: envoy, filters: chain(probe), workers: 1})
-		require.Equal(t, http.StatusServiceUnavailable, p.get("/", "x-trap", "request").status)
-		require.Equal(t, "was here", p.whenServing().header.Get("x-probe"))
+		p := envoytest.Start(t, envoytest.Setup{Envoy: envoy, Filters: envoytest.Chain(probe), Workers: 1})
+		require.Equal(t, http.StatusServiceUnavailable, p.Get("/", "x-trap", "request").Status)
+		require.Equal(t, "was here", p.WhenServing().Header.Get("x-probe"))
 	})
 }

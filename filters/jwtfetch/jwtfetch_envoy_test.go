@@ -1,4 +1,6 @@
-package envoy
+//go:build envoy
+
+package main_test
 
 import (
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // oauth reads the answers of sandbox.Tokens.
@@ -23,14 +26,14 @@ func TestJwtfetchPutsTheTokenOnTheRequest(t *testing.T) {
 		"a token a worker":       `{token: {json: /access_token}, lifetime: {json: /expires_in}, share: false}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := start(t, setup{filters: chain(jwtfetch(t, config))})
-			p.whenServing()
+			p := start(t, envoytest.Setup{Filters: envoytest.Chain(jwtfetch(t, config))})
+			p.WhenServing()
 			for range 20 {
-				if r := p.get("/"); r.status == http.StatusOK || !strings.Contains(config, "share: false") {
-					require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, r.upstream(t).Headers["authorization"])
+				if r := p.Get("/"); r.Status == http.StatusOK || !strings.Contains(config, "share: false") {
+					require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, r.Upstream(t).Headers["authorization"])
 				}
 			}
-			p.neverTrapped()
+			p.NeverTrapped()
 		})
 	}
 }
@@ -38,32 +41,32 @@ func TestJwtfetchPutsTheTokenOnTheRequest(t *testing.T) {
 // One worker fetches for all, and with it the token service sees one request, not one from each worker.
 func TestJwtfetchFetchesOnce(t *testing.T) {
 	var fetches atomic.Int64
-	p := start(t, setup{
-		filters: chain(jwtfetch(t, oauth)),
-		workers: 4,
-		tokens: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p := start(t, envoytest.Setup{
+		Filters: envoytest.Chain(jwtfetch(t, oauth)),
+		Workers: 4,
+		Services: tokens(func(w http.ResponseWriter, r *http.Request) {
 			fetches.Add(1)
 			sandbox.Tokens(w, r)
 		}),
 	})
-	p.whenServing()
+	p.WhenServing()
 	time.Sleep(600 * time.Millisecond) // two more ticks of each worker
 	require.EqualValues(t, 1, fetches.Load())
 }
 
 func TestJwtfetchWithoutToken(t *testing.T) {
 	t.Run("deny", func(t *testing.T) {
-		p := start(t, setup{filters: chain(jwtfetch(t, oauth)), noToken: true})
-		got := p.get("/")
-		require.Equal(t, http.StatusServiceUnavailable, got.status)
-		require.Equal(t, "jwtfetch: there is no valid token for this request\n", got.body)
-		p.neverTrapped()
+		p := start(t, envoytest.Setup{Filters: envoytest.Chain(jwtfetch(t, oauth)), Services: down})
+		got := p.Get("/")
+		require.Equal(t, http.StatusServiceUnavailable, got.Status)
+		require.Equal(t, "jwtfetch: there is no valid token for this request\n", got.Body)
+		p.NeverTrapped()
 	})
 	t.Run("pass", func(t *testing.T) {
-		p := start(t, setup{filters: chain(jwtfetch(t, `{token: {json: /access_token}, lifetime: {json: /expires_in}, onMissing: pass}`)), noToken: true})
-		got := p.get("/", "authorization", "Bearer mine")
-		require.NotContains(t, got.upstream(t).Headers, "authorization", "the client's own must not reach the upstream either")
-		p.neverTrapped()
+		p := start(t, envoytest.Setup{Filters: envoytest.Chain(jwtfetch(t, `{token: {json: /access_token}, lifetime: {json: /expires_in}, onMissing: pass}`)), Services: down})
+		got := p.Get("/", "authorization", "Bearer mine")
+		require.NotContains(t, got.Upstream(t).Headers, "authorization", "the client's own must not reach the upstream either")
+		p.NeverTrapped()
 	})
 }
 
@@ -71,16 +74,16 @@ func TestJwtfetchWithoutToken(t *testing.T) {
 func TestJwtfetchHeals(t *testing.T) {
 	t.Parallel()
 	var healed atomic.Bool
-	p := start(t, setup{filters: chain(jwtfetch(t, oauth)), tokens: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p := start(t, envoytest.Setup{Filters: envoytest.Chain(jwtfetch(t, oauth)), Services: tokens(func(w http.ResponseWriter, r *http.Request) {
 		if !healed.Load() {
 			http.Error(w, "no", http.StatusInternalServerError)
 			return
 		}
 		sandbox.Tokens(w, r)
 	})})
-	p.logs("jwtfetch: fetching token: want status 200, got 500")
-	require.Equal(t, http.StatusServiceUnavailable, p.get("/").status)
+	p.Logs("jwtfetch: fetching token: want status 200, got 500")
+	require.Equal(t, http.StatusServiceUnavailable, p.Get("/").Status)
 	healed.Store(true)
-	p.whenServing()
-	p.neverTrapped()
+	p.WhenServing()
+	p.NeverTrapped()
 }

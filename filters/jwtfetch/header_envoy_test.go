@@ -1,4 +1,6 @@
-package envoy
+//go:build envoy
+
+package main_test
 
 import (
 	"bytes"
@@ -12,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // forged is in every value that the clients of these tests send in the token's header.
@@ -62,16 +66,16 @@ func TestClientCannotSupplyTheHeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, setup{
-				filters: chain(jwtfetch(t, `{token: {json: /access_token}, lifetime: {json: /expires_in}, header: x-token, onMissing: pass}`)),
-				tokens: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			p := start(t, envoytest.Setup{
+				Filters: envoytest.Chain(jwtfetch(t, `{token: {json: /access_token}, lifetime: {json: /expires_in}, header: x-token, onMissing: pass}`)),
+				Services: tokens(func(w http.ResponseWriter, _ *http.Request) {
 					fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, tc.token)
 				}),
-				backend: http.HandlerFunc(recordHeader),
+				Backend: http.HandlerFunc(recordHeader),
 			})
-			seen := func() []string { return p.get("/").header.Values("x-seen") }
+			seen := func() []string { return p.Get("/").Header.Values("x-seen") }
 			if tc.token != "" {
-				require.Eventually(t, func() bool { return len(seen()) > 0 }, timeout, interval)
+				require.Eventually(t, func() bool { return len(seen()) > 0 }, envoytest.Timeout, envoytest.Interval)
 			}
 			requests, refused := 0, 0
 			arrived := func(what string, status int, header http.Header) {
@@ -86,7 +90,7 @@ func TestClientCannotSupplyTheHeader(t *testing.T) {
 			for _, lines := range append(spellings, malformed...) {
 				for _, framing := range []string{"\r\n", "content-length: 3\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Token: " + forged + "\r\n\r\n"} {
 					head := strings.Join(append(lines, ""), "\r\n")
-					if a, ok := p.send("POST / HTTP/1.1\r\nhost: test\r\n"+head+framing, timeout); ok {
+					if a, ok := p.Send("POST / HTTP/1.1\r\nhost: test\r\n"+head+framing, envoytest.Timeout); ok {
 						arrived(head+framing, a.StatusCode, a.Header)
 					}
 				}
@@ -94,12 +98,12 @@ func TestClientCannotSupplyTheHeader(t *testing.T) {
 			require.LessOrEqual(t, refused, 3*len(malformed), "more than what is malformed was refused")
 			for _, lines := range spellings {
 				for _, trailers := range []bool{false, true} {
-					status, header := p.http2(lines, trailers)
+					status, header := http2(p, lines, trailers)
 					arrived(fmt.Sprint("HTTP/2: ", lines), status, header)
 				}
 			}
 			t.Logf("%d requests, %d refused by Envoy", requests, refused)
-			p.neverTrapped()
+			p.NeverTrapped()
 		})
 	}
 }
@@ -122,9 +126,9 @@ func recordHeader(w http.ResponseWriter, r *http.Request) {
 }
 
 // http2 sends a request with these lines as headers, and perhaps the token's header as a trailer.
-func (p *proxy) http2(lines []string, trailers bool) (int, http.Header) {
-	p.t.Helper()
-	req := httptest.NewRequestWithContext(context.WithoutCancel(p.t.Context()), http.MethodPost, p.URL()+"/", io.NopCloser(strings.NewReader("abc")))
+func http2(p *envoytest.Proxy, lines []string, trailers bool) (int, http.Header) {
+	p.T.Helper()
+	req := httptest.NewRequestWithContext(context.WithoutCancel(p.T.Context()), http.MethodPost, p.URL()+"/", io.NopCloser(strings.NewReader("abc")))
 	req.RequestURI = ""
 	for _, lines := range lines {
 		for line := range strings.SplitSeq(lines, "\r\n") {
@@ -138,11 +142,11 @@ func (p *proxy) http2(lines []string, trailers bool) (int, http.Header) {
 		req.Trailer = http.Header{"X-Token": {forged, forged}}
 	}
 	resp, err := h2c.Do(req)
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	defer resp.Body.Close()
-	require.Equal(p.t, 2, resp.ProtoMajor)
+	require.Equal(p.T, 2, resp.ProtoMajor)
 	_, err = io.Copy(io.Discard, resp.Body)
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	return resp.StatusCode, resp.Header
 }
 
@@ -150,5 +154,5 @@ func (p *proxy) http2(lines []string, trailers bool) (int, http.Header) {
 var h2c = func() *http.Client {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
-	return &http.Client{Transport: &http.Transport{Protocols: &protocols}, Timeout: timeout}
+	return &http.Client{Transport: &http.Transport{Protocols: &protocols}, Timeout: envoytest.Timeout}
 }()

@@ -1,4 +1,6 @@
-package envoy
+//go:build envoy
+
+package main_test
 
 import (
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // fetchLog is a token service that remembers who asked when.
@@ -38,24 +41,25 @@ func (l *fetchLog) take() map[string][]time.Time {
 func TestNoHerd(t *testing.T) {
 	t.Parallel()
 	const workers, lifetime = 8, 2 * time.Second
+	herd := envoytest.Size(3, 5)
 	service := &fetchLog{log: map[string][]time.Time{}}
-	var setups []setup
-	for i := range herdProxies {
-		setups = append(setups, setup{filters: chain(herdFilter(t, i, "true")), tokensAt: serve(t, service), workers: workers})
+	var setups []envoytest.Setup
+	for i := range herd {
+		setups = append(setups, envoytest.Setup{Filters: envoytest.Chain(herdFilter(t, i, "true")), Services: tokens(service.ServeHTTP), Workers: workers})
 	}
 	for range 2 {
-		proxies := startTogether(t, setups...)
+		proxies := envoytest.StartTogether(t, setups...)
 		for _, p := range proxies {
-			p.whenServing()
+			p.WhenServing()
 		}
 		time.Sleep(lifetime * 3 / 2)
 		for _, p := range proxies {
-			require.Equal(t, http.StatusOK, p.get("/").status)
-			p.neverTrapped()
+			require.Equal(t, http.StatusOK, p.Get("/").Status)
+			p.NeverTrapped()
 			p.Stop()
 		}
 		log := service.take()
-		require.Len(t, log, herdProxies)
+		require.Len(t, log, herd)
 		for _, fetches := range log {
 			require.GreaterOrEqual(t, len(fetches), 2, "no refresh")
 			for i := 1; i < len(fetches); i++ {
@@ -72,13 +76,13 @@ func TestWithoutSharingWorkersFetchEach(t *testing.T) {
 	t.Parallel()
 	const workers = 4
 	service := &fetchLog{log: map[string][]time.Time{}}
-	p := start(t, setup{filters: chain(herdFilter(t, 0, "false")), tokens: service, workers: workers})
-	p.whenServing()
-	require.Eventually(t, func() bool { return p.stat(`wasmcustom\.jwtfetch\.fetches\.total`) >= workers }, timeout, interval)
+	p := start(t, envoytest.Setup{Filters: envoytest.Chain(herdFilter(t, 0, "false")), Services: tokens(service.ServeHTTP), Workers: workers})
+	p.WhenServing()
+	require.Eventually(t, func() bool { return p.Stat(`wasmcustom\.jwtfetch\.fetches\.total`) >= workers }, envoytest.Timeout, envoytest.Interval)
 }
 
 func herdFilter(t *testing.T, proxy int, share string) sandbox.Filter {
-	return filter(t, "jwtfetch", fmt.Sprintf(`{upstream: {host: token.internal, port: 80}, share: %s,
+	return envoytest.Filter(t, "jwtfetch", fmt.Sprintf(`{upstream: {host: token.internal, port: 80}, share: %s,
 		request: {path: /auth, headers: {x-proxy: "%d"}}, token: {json: /access_token}, lifetime: {fixed: 2s}}`, share, proxy))
 }
 

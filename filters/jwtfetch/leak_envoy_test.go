@@ -1,4 +1,6 @@
-package envoy
+//go:build envoy
+
+package main_test
 
 import (
 	"encoding/json"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // canary is in every token of these tests, good or bad, and nowhere else.
@@ -49,16 +52,16 @@ func TestTokenNeverLeaks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			reached := make(chan struct{})
-			p := start(t, setup{
+			p := start(t, envoytest.Setup{
 				// Another configuration: the one of the test comes when all logs are on.
-				filters: chain(filter(t, "jwtfetch", `{upstream: {host: token.internal, port: 80}, request: {path: /}, token: {json: /x}, lifetime: {json: /y}}`)),
-				tokens: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				Filters: envoytest.Chain(envoytest.Filter(t, "jwtfetch", `{upstream: {host: token.internal, port: 80}, request: {path: /}, token: {json: /x}, lifetime: {json: /y}}`)),
+				Services: tokens(func(w http.ResponseWriter, _ *http.Request) {
 					if tc.header != "" {
 						w.Header().Set("authorization", tc.header)
 					}
 					_, _ = io.WriteString(w, tc.body)
 				}),
-				backend: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				Backend: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 					if strings.Contains(r.Header.Get("authorization"), canary) {
 						select {
 						case reached <- struct{}{}:
@@ -67,35 +70,35 @@ func TestTokenNeverLeaks(t *testing.T) {
 					}
 				}),
 			})
-			p.quietLogs("trace")
-			accessLog := p.accessLog()
-			p.apply(jwtfetch(t, tc.config))
+			quietLogs(p, "trace")
+			accessLog := accessLog(p)
+			p.Switch(jwtfetch(t, tc.config))
 			if tc.status == 200 {
-				p.whenServing()
+				p.WhenServing()
 			}
-			tr := p.traffic(2, "/a-request", func(a answer) error {
+			tr := p.Traffic(2, "/a-request", func(a envoytest.Answer) error {
 				if a.StatusCode != tc.status {
 					return fmt.Errorf("want status %d, got %s", tc.status, a.Status)
 				}
-				if strings.Contains(fmt.Sprint(a.Header, a.Trailer)+a.body, canary) {
-					return fmt.Errorf("the token is in a response: %s", a.body)
+				if strings.Contains(fmt.Sprint(a.Header, a.Trailer)+a.Text, canary) {
+					return fmt.Errorf("the token is in a response: %s", a.Text)
 				}
 				return nil
 			})
 			if tc.status == 200 {
 				<-reached // the canary is alive
-				p.logs("jwtfetch: got a token of")
+				p.Logs("jwtfetch: got a token of")
 			} else {
-				p.logs("jwtfetch: fetching token: ")
+				p.Logs("jwtfetch: fetching token: ")
 			}
-			tr.atLeast(1000) // Envoy writes the access log 64 KiB at a time
-			tr.stop()
+			tr.AtLeast(1000) // Envoy writes the access log 64 KiB at a time
+			tr.Stop()
 
-			require.Eventually(t, func() bool { return strings.Count(accessLog(), "/a-request") >= 200 }, timeout, interval)
+			require.Eventually(t, func() bool { return strings.Count(accessLog(), "/a-request") >= 200 }, envoytest.Timeout, envoytest.Interval)
 			require.NotContains(t, accessLog(), canary)
-			p.logs("jwtfetch: ")
-			require.NotContains(t, p.logged(), canary)
-			p.neverTrapped()
+			p.Logs("jwtfetch: ")
+			require.NotContains(t, p.Logged(), canary)
+			p.NeverTrapped()
 		})
 	}
 }
@@ -104,96 +107,84 @@ func TestTokenNeverLeaks(t *testing.T) {
 // whatever filters put there. README.md of jwtfetch says so.
 func TestEnvoysOwnDebugLogsShowHeaders(t *testing.T) {
 	t.Parallel()
-	p := start(t, setup{
-		filters: chain(jwtfetch(t, oauth)),
-		tokens: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	p := start(t, envoytest.Setup{
+		Filters: envoytest.Chain(jwtfetch(t, oauth)),
+		Services: tokens(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, canary)
 		}),
 	})
-	p.whenServing()
-	require.NotContains(t, p.logged(), canary)
-	p.level("router", "debug")
-	p.get("/")
-	p.logs("'authorization', 'Bearer " + canary + "'")
+	p.WhenServing()
+	require.NotContains(t, p.Logged(), canary)
+	setLevel(p, "router", "debug")
+	p.Get("/")
+	p.Logs("'authorization', 'Bearer " + canary + "'")
 }
 
 // printHeaders are the loggers of Envoy that print headers at debug or trace level.
 var printHeaders = []string{"http", "router"}
 
 // quietLogs sets the level of all loggers but those that print headers.
-func (p *proxy) quietLogs(level string) {
-	p.t.Helper()
-	for _, logger := range p.loggers() {
+func quietLogs(p *envoytest.Proxy, level string) {
+	p.T.Helper()
+	for _, logger := range loggers(p) {
 		if !slices.Contains(printHeaders, logger) {
-			p.level(logger, level)
+			setLevel(p, logger, level)
 		}
 	}
 }
 
-func (p *proxy) level(logger, level string) { p.admin("/logging?" + logger + "=" + level) }
+func setLevel(p *envoytest.Proxy, logger, level string) { p.Post("/logging?" + logger + "=" + level) }
 
 // loggers are the names of Envoy's loggers.
-func (p *proxy) loggers() (names []string) {
-	for line := range strings.Lines(p.admin("/logging")) {
+func loggers(p *envoytest.Proxy) (names []string) {
+	for line := range strings.Lines(p.Post("/logging")) {
 		if name, _, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
 			names = append(names, name)
 		}
 	}
-	require.Contains(p.t, names, "wasm")
+	require.Contains(p.T, names, "wasm")
 	return names
 }
 
-// admin posts to Envoy's admin interface.
-func (p *proxy) admin(path string) string {
-	p.t.Helper()
-	resp, err := client.Post(p.Admin()+path, "", nil)
-	require.NoError(p.t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(p.t, err)
-	require.Equal(p.t, http.StatusOK, resp.StatusCode, string(body))
-	return string(body)
-}
-
 // accessLog adds an access log in Envoy's own format to the proxy's listener and returns what reads it.
-func (p *proxy) accessLog() func() string {
-	p.t.Helper()
+func accessLog(p *envoytest.Proxy) func() string {
+	p.T.Helper()
 	var info struct {
 		Options struct {
 			Bootstrap string `json:"config_path"`
 		} `json:"command_line_options"`
 	}
-	require.NoError(p.t, json.Unmarshal([]byte(p.admin("/server_info")), &info))
+	require.NoError(p.T, json.Unmarshal([]byte(p.Post("/server_info")), &info))
 	dir := filepath.Dir(info.Options.Bootstrap)
 	file := filepath.Join(dir, "lds.json")
 	data, err := os.ReadFile(file)
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	var found struct{ Resources []json.RawMessage }
-	require.NoError(p.t, json.Unmarshal(data, &found))
-	require.Len(p.t, found.Resources, 1)
+	require.NoError(p.T, json.Unmarshal(data, &found))
+	require.Len(p.T, found.Resources, 1)
 	var resource anypb.Any
 	var listener listenerv3.Listener
 	var manager hcmv3.HttpConnectionManager
-	require.NoError(p.t, protojson.Unmarshal(found.Resources[0], &resource))
-	require.NoError(p.t, resource.UnmarshalTo(&listener))
+	require.NoError(p.T, protojson.Unmarshal(found.Resources[0], &resource))
+	require.NoError(p.T, resource.UnmarshalTo(&listener))
 	filter := listener.FilterChains[0].Filters[0]
-	require.NoError(p.t, filter.GetTypedConfig().UnmarshalTo(&manager))
+	require.NoError(p.T, filter.GetTypedConfig().UnmarshalTo(&manager))
 
 	log := filepath.Join(dir, "access.log")
 	config, err := anypb.New(&fileaccesslogv3.FileAccessLog{Path: log})
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	manager.AccessLog = []*accesslogv3.AccessLog{{Name: "file", ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: config}}}
 	packed, err := anypb.New(&manager)
-	require.NoError(p.t, err)
+	require.NoError(p.T, err)
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
 	data, err = envoyconfig.Resources(&listener)
-	require.NoError(p.t, err)
-	before := p.stat(`listener_manager\.lds\.update_success`)
-	require.NoError(p.t, atomicfile.Write(file, data))
-	require.Eventually(p.t, func() bool { return p.stat(`listener_manager\.lds\.update_success`) > before }, timeout, interval)
+	require.NoError(p.T, err)
+	before := p.Stat(`listener_manager\.lds\.update_success`)
+	require.NoError(p.T, atomicfile.Write(file, data))
+	require.Eventually(p.T, func() bool { return p.Stat(`listener_manager\.lds\.update_success`) > before }, envoytest.Timeout, envoytest.Interval)
 	return func() string {
 		data, err := os.ReadFile(log)
-		require.NoError(p.t, err)
+		require.NoError(p.T, err)
 		return string(data)
 	}
 }

@@ -1,4 +1,4 @@
-package envoy
+package envoytest
 
 import (
 	"bufio"
@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// traffic is clients that send the same request again and again, without a pause, on connections that they keep. It is leaner than
+// Traffic is clients that send the same request again and again, without a pause, on connections that they keep. It is leaner than
 // http.Client, so that two cores are enough for millions of requests.
-type traffic struct {
-	p        *proxy
+type Traffic struct {
+	p        *Proxy
 	stopped  atomic.Bool
 	clients  sync.WaitGroup
 	requests atomic.Int64
@@ -25,41 +25,33 @@ type traffic struct {
 	first    atomic.Pointer[error] // failure
 }
 
-// answer is one response to a traffic's request.
-type answer struct {
+// Answer is one response to a Traffic's request.
+type Answer struct {
 	*http.Response
-	body string
+	Text string // the body
 }
 
-// ok wants status 200.
-func ok(a answer) error {
+// OK wants status 200.
+func OK(a Answer) error {
 	if a.StatusCode != http.StatusOK {
-		return fmt.Errorf("want status 200, got %d: %s", a.StatusCode, a.body)
+		return fmt.Errorf("want status 200, got %d: %s", a.StatusCode, a.Text)
 	}
 	return nil
 }
 
-// denied wants exactly jwtfetch's answer to a request without a token.
-func denied(a answer) error {
-	if a.StatusCode != http.StatusServiceUnavailable || a.body != "jwtfetch: there is no valid token for this request\n" {
-		return fmt.Errorf("want jwtfetch's 503, got %d: %s", a.StatusCode, a.body)
-	}
-	return nil
-}
-
-// traffic starts clients for path, whose every answer is checked, with headers given as lines. It ends with the test or with stop.
-func (p *proxy) traffic(clients int, path string, check func(answer) error, headers ...string) *traffic {
-	p.t.Helper()
+// Traffic starts clients for path, whose every answer is checked, with headers given as lines. It ends with the test or with Stop.
+func (p *Proxy) Traffic(clients int, path string, check func(Answer) error, headers ...string) *Traffic {
+	p.T.Helper()
 	request := "GET " + path + " HTTP/1.1\r\nhost: test\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n"
-	tr := &traffic{p: p}
+	tr := &Traffic{p: p}
 	for range clients {
 		tr.clients.Go(func() {
 			var c *connection
 			for !tr.stopped.Load() {
 				var err error
 				if c, err = c.open(p); err == nil {
-					var a answer
-					if a, err = c.ask(request, timeout); err == nil {
+					var a Answer
+					if a, err = c.ask(request, Timeout); err == nil {
 						err = check(a)
 					}
 				}
@@ -73,29 +65,32 @@ func (p *proxy) traffic(clients int, path string, check func(answer) error, head
 			c.close()
 		})
 	}
-	p.t.Cleanup(func() { tr.end() })
+	p.T.Cleanup(func() { tr.end() })
 	return tr
 }
 
-// atLeast waits until that many requests more were answered.
-func (tr *traffic) atLeast(n int) {
-	tr.p.t.Helper()
+// AtLeast waits until that many requests more were answered.
+func (tr *Traffic) AtLeast(n int) {
+	tr.p.T.Helper()
 	end := tr.requests.Load() + int64(n)
 	for deadline := time.Now().Add(10 * time.Minute); tr.requests.Load() < end; time.Sleep(time.Millisecond) {
-		require.True(tr.p.t, time.Now().Before(deadline), "only %d requests", tr.requests.Load())
+		require.True(tr.p.T, time.Now().Before(deadline), "only %d requests", tr.requests.Load())
 	}
 }
 
-// stop ends the traffic and wants that no request failed.
-func (tr *traffic) stop() {
-	tr.p.t.Helper()
+// Requests is how many were answered so far.
+func (tr *Traffic) Requests() int { return int(tr.requests.Load()) }
+
+// Stop ends the traffic and wants that no request failed.
+func (tr *Traffic) Stop() {
+	tr.p.T.Helper()
 	tr.end()
 	if first := tr.first.Load(); first != nil {
-		require.NoError(tr.p.t, *first, "%d of %d requests failed. the first", tr.failed.Load(), tr.requests.Load())
+		require.NoError(tr.p.T, *first, "%d of %d requests failed. the first", tr.failed.Load(), tr.requests.Load())
 	}
 }
 
-func (tr *traffic) end() {
+func (tr *Traffic) end() {
 	tr.stopped.Store(true)
 	tr.clients.Wait()
 }
@@ -107,7 +102,7 @@ type connection struct {
 }
 
 // open returns c, or another connection if c is nil or closed.
-func (c *connection) open(p *proxy) (*connection, error) {
+func (c *connection) open(p *Proxy) (*connection, error) {
 	if c != nil && c.conn != nil {
 		return c, nil
 	}
@@ -119,7 +114,7 @@ func (c *connection) open(p *proxy) (*connection, error) {
 }
 
 // ask sends a request in the bytes of HTTP/1.1. The connection is closed after an error, and when the proxy says so.
-func (c *connection) ask(request string, timeout time.Duration) (answer, error) {
+func (c *connection) ask(request string, timeout time.Duration) (Answer, error) {
 	closes := true
 	defer func() {
 		if closes {
@@ -127,10 +122,10 @@ func (c *connection) ask(request string, timeout time.Duration) (answer, error) 
 		}
 	}()
 	if err := c.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return answer{}, err
+		return Answer{}, err
 	}
 	if _, err := io.WriteString(c.conn, request); err != nil {
-		return answer{}, err
+		return Answer{}, err
 	}
 	method, _, _ := strings.Cut(request, " ")
 	resp, err := http.ReadResponse(c.r, &http.Request{Method: method})
@@ -138,12 +133,12 @@ func (c *connection) ask(request string, timeout time.Duration) (answer, error) 
 		resp, err = http.ReadResponse(c.r, &http.Request{Method: method})
 	}
 	if err != nil {
-		return answer{}, err
+		return Answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	closes = err != nil || resp.Close
-	return answer{resp, string(body)}, err
+	return Answer{resp, string(body)}, err
 }
 
 func (c *connection) close() {
@@ -153,12 +148,12 @@ func (c *connection) close() {
 	}
 }
 
-// send opens a connection for one request in the bytes of HTTP/1.1. It may be that there is no answer.
-func (p *proxy) send(request string, timeout time.Duration) (answer, bool) {
+// Send opens a connection for one request in the bytes of HTTP/1.1. It may be that there is no answer.
+func (p *Proxy) Send(request string, timeout time.Duration) (Answer, bool) {
 	var none *connection
 	c, err := none.open(p)
 	if err != nil {
-		return answer{}, false
+		return Answer{}, false
 	}
 	defer c.close()
 	a, err := c.ask(request, timeout)

@@ -1,4 +1,6 @@
-package envoy
+//go:build envoy
+
+package main_test
 
 import (
 	"bufio"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 const (
@@ -133,14 +136,14 @@ func (f fault) config(path, more string) string {
 }
 
 // faulty is a setup with all the services that the faults need.
-func faulty(t *testing.T, tokens http.Handler) setup {
-	return setup{
-		tokens: tokens,
-		upstreams: map[string]netip.AddrPort{
-			envoyconfig.OutboundCluster(refusedHost, 80): nobody(t),
+func faulty(t *testing.T, service *http.ServeMux) envoytest.Setup {
+	return envoytest.Setup{
+		Services: tokens(service.ServeHTTP),
+		Upstreams: map[string]netip.AddrPort{
+			envoyconfig.OutboundCluster(refusedHost, 80): envoytest.Nobody(t),
 			// For documentation (RFC 5737): there is no route, or no answer.
 			envoyconfig.OutboundCluster(unreachableHost, 80): netip.MustParseAddrPort("192.0.2.1:80"),
-			envoyconfig.OutboundCluster(downHost, 80):        closing(t),
+			envoyconfig.OutboundCluster(downHost, 80):        envoytest.Closing(t),
 		},
 	}
 }
@@ -149,45 +152,45 @@ func faulty(t *testing.T, tokens http.Handler) setup {
 func TestFaultsWithoutToken(t *testing.T) {
 	t.Parallel()
 	var seen [128]atomic.Int64
-	tokens := http.NewServeMux()
+	service := http.NewServeMux()
 	for i, f := range faults {
 		if f.answer != nil {
-			tokens.HandleFunc(fmt.Sprintf("/%d", i), func(w http.ResponseWriter, r *http.Request) {
+			service.HandleFunc(fmt.Sprintf("/%d", i), func(w http.ResponseWriter, r *http.Request) {
 				seen[i].Add(1)
 				f.answer(w, r)
 			})
 		}
 	}
-	s := faulty(t, tokens)
-	s.filters = chain(jwtfetch(t, oauth))
+	s := faulty(t, service)
+	s.Filters = envoytest.Chain(jwtfetch(t, oauth))
 	p := start(t, s)
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			p.t = t
-			before := p.failures(f.failed)
+			p.T = t
+			before := failures(p, f.failed)
 			// Another path is another configuration, which fetches at once.
-			p.apply(filter(t, "jwtfetch", f.config(fmt.Sprintf("/%d", i), "")))
+			p.Switch(envoytest.Filter(t, "jwtfetch", f.config(fmt.Sprintf("/%d", i), "")))
 			check := denied
 			if f.failed == "" {
-				p.whenServing()
-				check = ok
+				p.WhenServing()
+				check = envoytest.OK
 			}
-			tr := p.traffic(4, "/", check)
-			tr.atLeast(1000)
+			tr := p.Traffic(4, "/", check)
+			tr.AtLeast(1000)
 			if f.failed != "" {
-				require.Eventually(t, func() bool { return p.failures(f.failed) > before }, timeout, interval,
-					"no failure %s. all: %v", f.failed, p.allFailures())
+				require.Eventually(t, func() bool { return failures(p, f.failed) > before }, envoytest.Timeout, envoytest.Interval,
+					"no failure %s. all: %v", f.failed, allFailures(p))
 			}
 			if f.answer != nil {
 				require.NotZero(t, seen[i].Load(), "the token service was not asked")
 			}
-			tr.stop()
-			p.neverTrapped()
+			tr.Stop()
+			p.NeverTrapped()
 		})
 	}
-	p.t = t
-	p.apply(jwtfetch(t, oauth))
-	p.neverTrapped()
+	p.T = t
+	p.Switch(jwtfetch(t, oauth))
+	p.NeverTrapped()
 }
 
 // When the second fetch and those after it end in a fault, the first token serves on. All faults happen in one chain of filters,
@@ -195,7 +198,7 @@ func TestFaultsWithoutToken(t *testing.T) {
 func TestFaultsWithToken(t *testing.T) {
 	t.Parallel()
 	var seen [128]atomic.Int64
-	tokens := http.NewServeMux()
+	service := http.NewServeMux()
 	var filters []sandbox.Filter
 	failing := 0
 	for i, f := range faults {
@@ -206,7 +209,7 @@ func TestFaultsWithToken(t *testing.T) {
 			failing++
 		}
 		path := fmt.Sprintf("/%d", i)
-		tokens.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		service.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			if seen[i].Add(1) > 1 {
 				f.answer(w, r)
 				return
@@ -214,13 +217,13 @@ func TestFaultsWithToken(t *testing.T) {
 			w.Header().Set("authorization", firstToken)
 			fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, firstToken)
 		})
-		next := filter(t, "jwtfetch", f.config(path, fmt.Sprintf(`, refresh: 1s, header: x-token-%d`, i)))
+		next := envoytest.Filter(t, "jwtfetch", f.config(path, fmt.Sprintf(`, refresh: 1s, header: x-token-%d`, i)))
 		next.Plugin.Name = fmt.Sprintf("jwtfetch-%d", i)
 		filters = append(filters, next)
 	}
-	s := faulty(t, tokens)
-	s.filters = filters
-	s.backend = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := faulty(t, service)
+	s.Filters = filters
+	s.Backend = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for i, f := range faults {
 			got := r.Header.Get(fmt.Sprintf("x-token-%d", i))
 			if f.failed != "" && f.answer != nil && got != "Bearer "+firstToken {
@@ -229,18 +232,18 @@ func TestFaultsWithToken(t *testing.T) {
 		}
 	})
 	p := start(t, s)
-	p.whenServing()
-	tr := p.traffic(2, "/", ok)
+	p.WhenServing()
+	tr := p.Traffic(2, "/", envoytest.OK)
 	for i, f := range faults {
 		if f.answer != nil {
-			require.Eventually(t, func() bool { return seen[i].Load() > 1 }, timeout, interval, "%s: no second fetch", f.name)
+			require.Eventually(t, func() bool { return seen[i].Load() > 1 }, envoytest.Timeout, envoytest.Interval, "%s: no second fetch", f.name)
 		}
 	}
-	require.Eventually(t, func() bool { return p.failures(`\w+`) >= failing }, timeout, interval)
-	tr.atLeast(1000)
-	tr.stop()
-	t.Logf("%d filters, %d requests, %v", len(filters), tr.requests.Load(), p.allFailures())
-	p.neverTrapped()
+	require.Eventually(t, func() bool { return failures(p, `\w+`) >= failing }, envoytest.Timeout, envoytest.Interval)
+	tr.AtLeast(1000)
+	tr.Stop()
+	t.Logf("%d filters, %d requests, %v", len(filters), tr.Requests(), allFailures(p))
+	p.NeverTrapped()
 }
 
 // firstToken is a JWT that is valid until the year 2286.
@@ -252,14 +255,14 @@ func jwt(claims string) string {
 }
 
 // failures is how many fetches have failed for one of the reasons.
-func (p *proxy) failures(reasons string) int {
-	p.t.Helper()
-	return p.stat(`wasmcustom\.jwtfetch\.failures\.(` + reasons + `)\.total`)
+func failures(p *envoytest.Proxy, reasons string) int {
+	p.T.Helper()
+	return p.Stat(`wasmcustom\.jwtfetch\.failures\.(` + reasons + `)\.total`)
 }
 
-func (p *proxy) allFailures() map[string]int {
-	stats, err := p.Stats(p.t.Context(), `^wasmcustom\.jwtfetch\.f`)
-	require.NoError(p.t, err)
+func allFailures(p *envoytest.Proxy) map[string]int {
+	stats, err := p.Stats(p.T.Context(), `^wasmcustom\.jwtfetch\.f`)
+	require.NoError(p.T, err)
 	return stats
 }
 
@@ -297,24 +300,6 @@ func abort(c *net.TCPConn, _ *bufio.Reader) {
 
 // hold waits for the other side to give up.
 func hold(_ *net.TCPConn, r *bufio.Reader) { _, _ = r.ReadByte() }
-
-// closing is an address that takes connections and closes them.
-func closing(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conn.Close()
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).AddrPort()
-}
 
 func compressed(s string) string {
 	var b bytes.Buffer

@@ -1,4 +1,6 @@
-package envoy
+//go:build envoy
+
+package main_test
 
 import (
 	"fmt"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // A token that lives for two seconds, and a token service that is down after one: the token is sent as long as it may, and never
@@ -25,9 +29,9 @@ func TestNoExpiredTokenIsSent(t *testing.T) {
 			t.Parallel()
 			var first, last atomic.Int64 // ms: when the first token was given, and when the last valid one arrived
 			var expired atomic.Int64
-			p := start(t, setup{
-				filters: chain(jwtfetch(t, config)),
-				tokens: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			p := start(t, envoytest.Setup{
+				Filters: envoytest.Chain(jwtfetch(t, config)),
+				Services: tokens(func(w http.ResponseWriter, _ *http.Request) {
 					now := time.Now()
 					first.CompareAndSwap(0, now.UnixMilli())
 					if now.UnixMilli() > first.Load()+lifetime.Milliseconds()/2 {
@@ -41,7 +45,7 @@ func TestNoExpiredTokenIsSent(t *testing.T) {
 					fmt.Fprintf(w, `{"access_token":"%s.%d","expires_in":%d}`,
 						strings.TrimSuffix(jwt(fmt.Sprintf(`{"exp":%d}`, end.Unix())), ".c2lnbmF0dXJl"), end.UnixMilli(), int(lifetime.Seconds()))
 				}),
-				backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				Backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					now := time.Now().UnixMilli()
 					token := r.Header.Get("authorization")
 					end, err := strconv.ParseInt(token[strings.LastIndex(token, ".")+1:], 10, 64)
@@ -56,7 +60,7 @@ func TestNoExpiredTokenIsSent(t *testing.T) {
 				}),
 			})
 			var served, refused atomic.Int64
-			tr := p.traffic(2, "/", func(a answer) error {
+			tr := p.Traffic(2, "/", func(a envoytest.Answer) error {
 				if a.StatusCode == http.StatusOK {
 					served.Add(1)
 					return nil
@@ -65,20 +69,20 @@ func TestNoExpiredTokenIsSent(t *testing.T) {
 				return denied(a)
 			})
 			time.Sleep(2 * lifetime)
-			p.failuresAtLeast(1)
-			tr.stop()
+			failuresAtLeast(p, 1)
+			tr.Stop()
 			require.Zero(t, expired.Load(), "expired tokens reached the upstream")
 			require.NotZero(t, served.Load())
 			require.NotZero(t, refused.Load())
 			lived := time.Duration(last.Load()-first.Load()) * time.Millisecond
 			t.Logf("%d served, %d denied; the last token was sent %s after the first was given", served.Load(), refused.Load(), lived)
 			require.Greater(t, lived, lifetime/3, "the token was given up long before its end")
-			p.neverTrapped()
+			p.NeverTrapped()
 		})
 	}
 }
 
-func (p *proxy) failuresAtLeast(n int) {
-	p.t.Helper()
-	require.Eventually(p.t, func() bool { return p.failures(`\w+`) >= n }, timeout, interval)
+func failuresAtLeast(p *envoytest.Proxy, n int) {
+	p.T.Helper()
+	require.Eventually(p.T, func() bool { return failures(p, `\w+`) >= n }, envoytest.Timeout, envoytest.Interval)
 }
