@@ -52,34 +52,27 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 	@echo "tools: building $(PKG)" >&2
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
-# Our own tools. guest has fewer sources than the others: every filter is built anew when it changes.
+# Our own tools. filterbuild has fewer sources than the others: every filter is built anew when it changes.
 go_sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
-bin/guest: $(call go_sources,tools/guest internal/cli internal/wasmfile internal/atomicfile internal/istiocompat)
-	@go build -trimpath -o $@ ./tools/guest
+bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat)
+	@go build -trimpath -o $@ ./tools/filterbuild
 bin/%: $(call go_sources,tools internal)
 	@go build -trimpath -o $@ ./tools/$*
 
-## ---- build: the only caller of tinygo and binaryen
+## ---- build: filterbuild is the only caller of tinygo and wasm-opt, and knows what a module is made of
 
-# c-shared: _initialize runs init() and returns; the default mode exits, which Envoy refuses. custommalloc: no malloc export,
-# whose memory TinyGo never frees. See RATIONALE.md.
-TINYGOFLAGS := -target=wasip1 -buildmode=c-shared -scheduler=none -gc=precise -opt=z -no-debug -panic=trap -tags=custommalloc
+# c-shared: _initialize runs init() and returns; the default mode exits, which Envoy refuses. See RATIONALE.md.
+TINYGOFLAGS := -target=wasip1 -buildmode=c-shared -scheduler=none -gc=precise -opt=z -panic=trap
+FILTERBUILD = bin/filterbuild -tinygoflags '$(TINYGOFLAGS)'
 
-build: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) bin/guest ## build/<filter>.wasm from filters/<filter> [FILTER=x]
-	@bin/guest lint $(filter %.wasm,$^)
+build: bin/filterbuild | tools-quiet ## build/<filter>.wasm from filters/<filter> [FILTER=x]
+	@$(FILTERBUILD) build $(or $(FILTER),$(FILTERS))
 
-guest_sources = $(filter-out %_test.go,$(wildcard filters/$(1)/*.go filters/internal/*/*.go))
+build/%.wasm: bin/filterbuild FORCE | tools-quiet
+	@$(FILTERBUILD) build $* >/dev/null
 
-build/%.wasm: $$(call guest_sources,$$*) go.mod Tools.mk Makefile bin/guest | tools-quiet
-	@[ -f filters/$*/plugin.yaml ] || { echo 'make: unknown filter "$*". filters: $(FILTERS)' >&2; exit 2; }
-	@mkdir -p build
-	@bin/guest vet ./filters/$*
-	@echo "build: compiling filters/$*" >&2
-	@$(TOOLS)/bin/tinygo build $(TINYGOFLAGS) -o build/$*.raw ./filters/$*
-	@bin/guest prune ./filters/$* build/$*.raw build/$*.pruned
-	@wasm-opt -Oz build/$*.pruned -o build/$*.new
-	@bin/guest lint build/$*.new >/dev/null
-	@mv build/$*.new $@ && rm -f build/$*.raw build/$*.pruned
+.PHONY: FORCE
+FORCE:
 
 ## ---- publish, promote, render: see the tools' -h
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -30,7 +31,19 @@ type Filter struct {
 	Phases        []string  `yaml:"phases"`        // the WasmPlugin phases it may run in
 	Istio         string    `yaml:"istio"`         // the Istio minors it is built for, such as ">=1.28"
 	Callouts      []Callout `yaml:"callouts"`      // the services it calls
-	Capabilities  []string  `yaml:"capabilities"`  // the host calls and callbacks that the module uses, as publish --check lists them
+	Size          string    `yaml:"size"`          // optional: what the module may weigh at most, such as 120kB
+	Forbid        []string  `yaml:"forbid"`        // optional: Go packages of which nothing may get into the module, such as fmt
+	Capabilities  []string  `yaml:"-"`             // the host calls and callbacks that the module uses; module.yaml has them
+}
+
+// ModuleFile is written by make build beside plugin.yaml. It may be missing, before a filter's first build.
+const ModuleFile = "module.yaml"
+
+// Module is what is true of the module that a filter's sources build. Nobody types it.
+type Module struct {
+	ABI          string   `yaml:"abi"`          // of proxy-wasm, such as 0.2.0
+	Capabilities []string `yaml:"capabilities"` // the host calls and callbacks that it uses, sorted
+	Packages     []string `yaml:"packages"`     // what is compiled in beside Go's standard library, each with its version
 }
 
 // Callout is a service that the filter calls.
@@ -48,6 +61,7 @@ var Purposes = []string{"token"}
 var (
 	nameSyntax  = regexp.MustCompile(`^[a-z][a-z0-9]{0,62}$`)
 	istioSyntax = regexp.MustCompile(`^>=1\.[0-9]{1,3}$`)
+	sizeSyntax  = regexp.MustCompile(`^[1-9][0-9]{0,5}kB$`)
 )
 
 // Load reads every filter below dir, sorted by name. Folders without a plugin.yaml (such as internal) are not filters.
@@ -70,6 +84,9 @@ func Load(dir string) ([]Filter, error) {
 	return filters, nil
 }
 
+// ErrUnknown is the error of Find for a name that no filter has.
+var ErrUnknown = errors.New("unknown filter")
+
 // Find reads the filter name below dir and lists the known ones when there is none.
 func Find(dir, name string) (Filter, error) {
 	f, err := Read(filepath.Join(dir, name, File))
@@ -83,9 +100,9 @@ func Find(dir, name string) (Filter, error) {
 		}
 	}
 	if len(known) == 0 {
-		return f, fmt.Errorf("unknown filter %q: no filter in %s has a %s. run this from the repository's root", name, dir, File)
+		return f, fmt.Errorf("%w %q: no filter in %s has a %s. run this from the repository's root", ErrUnknown, name, dir, File)
 	}
-	return f, fmt.Errorf("unknown filter %q. filters in %s: %s", name, dir, strings.Join(known, ", "))
+	return f, fmt.Errorf("%w %q. filters in %s: %s", ErrUnknown, name, dir, strings.Join(known, ", "))
 }
 
 // Read reads one plugin.yaml. Unknown keys are errors.
@@ -98,13 +115,43 @@ func Read(file string) (Filter, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&f); err != nil {
+		if strings.Contains(err.Error(), "field capabilities not found") {
+			err = fmt.Errorf("%w. %s holds them now, and make build writes it: remove the field", err, ModuleFile)
+		}
 		return f, fmt.Errorf("%s: %w", file, err)
 	}
 	f.Dir = filepath.Dir(file)
 	if err := f.check(); err != nil {
 		return f, fmt.Errorf("%s: %w", file, err)
 	}
-	return f, nil
+	m, err := ReadModule(f.Dir)
+	f.Capabilities = m.Capabilities
+	return f, err
+}
+
+// ReadModule reads the module.yaml in a filter's folder; nothing when there is none.
+func ReadModule(dir string) (Module, error) {
+	var m Module
+	file := filepath.Join(dir, ModuleFile)
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err != nil {
+		return m, err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&m); err != nil {
+		return m, fmt.Errorf("%s: %w. \"make build\" writes it", file, err)
+	}
+	return m, nil
+}
+
+// Limit is the bound of size in bytes; 0 when there is none.
+func (f Filter) Limit() int {
+	n, _ := strconv.Atoi(strings.TrimSuffix(f.Size, "kB"))
+	return n * 1000
 }
 
 func (f Filter) check() error {
@@ -115,6 +162,8 @@ func (f Filter) check() error {
 		return errors.New("title and description are required: registries show them")
 	case len(f.Phases) == 0:
 		return fmt.Errorf("phases: want at least one of %s", strings.Join(Phases, ", "))
+	case f.Size != "" && !sizeSyntax.MatchString(f.Size):
+		return fmt.Errorf("size %q: want a bound in thousands of bytes, such as 120kB", f.Size)
 	case f.Istio != "" && !istioSyntax.MatchString(f.Istio):
 		return fmt.Errorf(`istio %q: want a lower bound such as ">=1.28"`, f.Istio)
 	}

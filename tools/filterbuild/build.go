@@ -1,0 +1,318 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
+)
+
+// builder builds the filters of one repository.
+type builder struct {
+	root, tools string
+	compiler    compiler
+
+	mu  sync.Mutex
+	log io.Writer
+}
+
+func (b *builder) open(flags string, log io.Writer) error {
+	b.log = log
+	tools, err := filepath.Abs(b.tools)
+	if err != nil {
+		return err
+	}
+	b.compiler = compiler{filepath.Join(tools, "bin", "tinygo"), strings.Fields(flags)}
+	if _, err := os.Stat(b.compiler.path); err != nil {
+		return fmt.Errorf("no TinyGo in %s. run \"make tools\"", b.tools)
+	}
+	return nil
+}
+
+// say writes whole lines, also when several filters are built at a time.
+func (b *builder) say(lines ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, line := range lines {
+		fmt.Fprintln(b.log, line)
+	}
+}
+
+// source is one filter and where its module goes.
+type source struct {
+	catalog.Filter
+	pattern string // for go list: ./filters/addheader
+	module  string // build/addheader.wasm
+	stamp   string // what its module would be stamped with
+	in      inputs
+}
+
+func (b *builder) sources(names []string) ([]source, error) {
+	var all []source
+	var patterns []string
+	for _, name := range names {
+		f, err := catalog.Find(filepath.Join(b.root, "filters"), name)
+		switch {
+		case errors.Is(err, catalog.ErrUnknown):
+			return nil, cli.Usage("%w", err)
+		case err != nil:
+			return nil, cli.Finding("%w", err)
+		}
+		all = append(all, source{Filter: f, pattern: "./filters/" + name, module: filepath.Join(b.root, "build", name+".wasm")})
+		patterns = append(patterns, "./filters/"+name)
+	}
+	in, err := readInputs(b.compiler, b.root, patterns)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range all {
+		dir, err := filepath.Abs(s.Dir)
+		if err != nil {
+			return nil, err
+		}
+		path, ok := in.find(dir)
+		if !ok {
+			return nil, cli.Finding("%s: no Go package. a filter is package main", s.Dir)
+		}
+		s.in = in
+		s.stamp, err = in.stamp(path, filepath.Join(s.Dir, catalog.File))
+		if err != nil {
+			return nil, err
+		}
+		all[i] = s
+	}
+	return all, nil
+}
+
+// fresh reports whether the module is there, as this program wrote it, and made of what is there now.
+func (s source) fresh() bool {
+	module, err := os.ReadFile(s.module)
+	if err != nil {
+		return false
+	}
+	stamp, err := os.ReadFile(s.stampFile())
+	return err == nil && string(stamp) == s.stampOf(module)
+}
+
+func (s source) stampFile() string { return strings.TrimSuffix(s.module, ".wasm") + ".stamp" }
+
+func (s source) stampOf(module []byte) string { return fmt.Sprintf("%s %x\n", s.stamp, sha256.Sum256(module)) }
+
+// build brings the modules up to date and prints a line for each. One that cannot be built does not keep the others from it.
+func (b *builder) build(ctx context.Context, names []string, stdout io.Writer) error {
+	sources, err := b.sources(names)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(b.root, "build"), 0o755); err != nil {
+		return err
+	}
+	failed := make([]error, len(sources))
+	var tasks errgroup.Group
+	tasks.SetLimit(runtime.NumCPU())
+	for i, s := range sources {
+		tasks.Go(func() error {
+			if !s.fresh() || !s.described() {
+				failed[i] = b.make(ctx, s)
+			}
+			return nil
+		})
+	}
+	_ = tasks.Wait()
+	for i, s := range sources {
+		var list findings
+		switch {
+		case errors.As(failed[i], &list):
+			b.say(list.lines()...)
+			failed[i] = cli.ErrFindings
+		case failed[i] != nil:
+			failed[i] = fmt.Errorf("building %s: %w", s.Name, failed[i])
+		default:
+			module, err := os.ReadFile(s.module)
+			if err != nil {
+				return err
+			}
+			file, err := filepath.Rel(b.root, s.module)
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(stdout, describe(file, module))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// described reports whether module.yaml is there. Its content is compared by git: make check wants a clean tree.
+func (s source) described() bool {
+	_, err := os.Stat(filepath.Join(s.Dir, catalog.ModuleFile))
+	return err == nil
+}
+
+// make builds one module: whatever goes wrong, there is none afterwards.
+func (b *builder) make(ctx context.Context, s source) error {
+	raw := strings.TrimSuffix(s.module, ".wasm") + ".raw"
+	for _, file := range []string{s.module, s.stampFile(), raw} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	p, err := load(b.compiler, b.root, s.pattern)
+	if err != nil {
+		return err
+	}
+	if list := vet(p); len(list) > 0 {
+		return list
+	}
+	b.say("build: compiling filters/" + s.Name)
+	if err := b.compile(ctx, p, s, raw); err != nil {
+		return err
+	}
+	made, err := os.ReadFile(raw)
+	if err != nil {
+		return err
+	}
+	sizes := codeSizes(made)
+	if list := p.forbidden(filepath.Join(s.Dir, catalog.File), s.Forbid, sizes); len(list) > 0 {
+		return list
+	}
+	module, notes, err := b.trim(ctx, p, made)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		b.say("build: " + note)
+	}
+	if err := s.check(module, sizes); err != nil {
+		return err
+	}
+	if costs := p.costs(sizes); len(costs) > 0 {
+		b.say(fmt.Sprintf("build: %s is %s. its imports bring, before wasm-opt: %s", s.Name, kilobytes(len(module)), strings.Join(costs, ", ")))
+	}
+	if err := s.describe(p, module); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(s.module, module); err != nil {
+		return err
+	}
+	return atomicfile.Write(s.stampFile(), []byte(s.stampOf(module)))
+}
+
+// compile runs TinyGo, which is the last to say what the sources are worth.
+func (b *builder) compile(ctx context.Context, p *program, s source, raw string) error {
+	file, err := filepath.Abs(raw)
+	if err != nil {
+		return err
+	}
+	args := append([]string{"build"}, b.compiler.flags...)
+	cmd := exec.CommandContext(ctx, b.compiler.path, append(args, "-o", file, s.pattern)...)
+	cmd.Dir = b.root
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if bytes.Contains(out, []byte("attempted to start a goroutine without a scheduler")) {
+		if list := p.goroutines(); len(list) > 0 {
+			return list
+		}
+	}
+	return p.compileErrors(string(out), err)
+}
+
+// trim drops the exports that nobody needs and then the code behind them.
+func (b *builder) trim(ctx context.Context, p *program, made []byte) (module []byte, notes []string, err error) {
+	m, err := wasmfile.Read(made)
+	if err != nil {
+		return nil, nil, err
+	}
+	names, notes := unneeded(p, m)
+	drop := map[string]bool{}
+	for _, name := range names {
+		drop[name] = true
+	}
+	dir, err := os.MkdirTemp("", "filterbuild-")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	in, out := filepath.Join(dir, "in.wasm"), filepath.Join(dir, "out.wasm")
+	if err := os.WriteFile(in, withoutExports(made, drop), 0o644); err != nil {
+		return nil, nil, err
+	}
+	if said, err := exec.CommandContext(ctx, "wasm-opt", "-Oz", in, "-o", out).CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("wasm-opt: %w: %s", err, said)
+	}
+	module, err = os.ReadFile(out)
+	return module, notes, err
+}
+
+// check refuses a module that Envoy would refuse or that is over its bound.
+func (s source) check(module []byte, sizes map[string]int) error {
+	problems, err := lintModule(module)
+	if err != nil {
+		return err
+	}
+	var list findings
+	for _, problem := range problems {
+		list = append(list, finding{position{s.Dir, 1, 1}, problem + " [lint]"})
+	}
+	if limit := s.Limit(); limit > 0 && len(module) > limit {
+		list = append(list, finding{position{filepath.Join(s.Dir, catalog.File), 1, 1},
+			fmt.Sprintf("the module has %d bytes, size allows %s. most of its code, before wasm-opt: %s. make it smaller, or raise size [guest-size]", len(module), s.Size, biggest(sizes))})
+	}
+	if len(list) > 0 {
+		return list
+	}
+	return nil
+}
+
+// stale names the modules that are not what their sources build.
+func (b *builder) stale(names []string, stdout io.Writer) error {
+	sources, err := b.sources(names)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, s := range sources {
+		if !s.fresh() {
+			lines = append(lines, fmt.Sprintf("build/%s.wasm is stale: it is not what filters/%[1]s builds now. run \"make build FILTER=%[1]s\"", s.Name))
+		}
+	}
+	return report(stdout, lines)
+}
+
+func (b *builder) vet(names []string) error {
+	sources, err := b.sources(names)
+	if err != nil {
+		return err
+	}
+	var list findings
+	for _, s := range sources {
+		p, err := load(b.compiler, b.root, s.pattern)
+		var compile findings
+		switch {
+		case errors.As(err, &compile):
+			list = append(list, compile...)
+		case err != nil:
+			return err
+		default:
+			list = append(list, vet(p)...)
+		}
+	}
+	return report(b.log, list.lines())
+}

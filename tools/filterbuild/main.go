@@ -1,0 +1,53 @@
+// Command filterbuild is what "make build" runs: from the Go sources of a filter to a module that Envoy takes.
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+	"os"
+
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+)
+
+func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func command() cli.Command {
+	b := builder{}
+	var flags string
+	return cli.Command{
+		Name: "filterbuild",
+		Args: "build FILTER… | stale FILTER… | vet FILTER… | lint MODULE.wasm…",
+		About: `build makes build/<filter>.wasm of filters/<filter>, when something that it is made of has changed: it vets the sources,
+runs TinyGo, drops the exports of callbacks that the whole program leaves to the SDK, runs wasm-opt, lints the module and writes
+filters/<filter>/module.yaml. What TinyGo made stays in build/<filter>.raw, names and all exports included. It prints file, size
+and sha256 of each module.
+stale names the filters whose module is not what their sources build. vet and lint are build's checks alone.`,
+		Flags: func(f *flag.FlagSet) {
+			f.StringVar(&b.root, "root", ".", "the `folder` with filters/ and build/")
+			f.StringVar(&b.tools, "tools", ".tools", "the `folder` of the toolchain that make tools brought")
+			f.StringVar(&flags, "tinygoflags", "", "TinyGo's `flags`, of the Makefile")
+		},
+		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			if len(args) < 2 {
+				return cli.Usage("want build, stale, vet or lint, and what")
+			}
+			verb, names := args[0], args[1:]
+			if verb == "lint" {
+				return lint(names, stdout, stderr)
+			}
+			if err := b.open(flags, stderr); err != nil {
+				return err
+			}
+			switch verb {
+			case "build":
+				return b.build(ctx, names, stdout)
+			case "stale":
+				return b.stale(names, stdout)
+			case "vet":
+				return b.vet(names)
+			}
+			return cli.Usage("%q: want build, stale, vet or lint", verb)
+		},
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/token"
+	"go/types"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+	"golang.org/x/tools/go/ssa"
+	"golang.org/x/tools/go/ssa/ssautil"
+
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+)
+
+// program is everything that becomes one module, as TinyGo sees it: its standard library, its tags, every package of the build.
+type program struct {
+	dir      string // the repository's root
+	module   string // its import path
+	main     *packages.Package
+	packages []*packages.Package // all of them, sorted by import path
+	ssa      *ssa.Program
+}
+
+// compiler is the TinyGo that builds, with the flags it is given.
+type compiler struct {
+	path  string
+	flags []string
+}
+
+// view is what decides which files TinyGo takes.
+type view struct {
+	GOROOT string   `json:"goroot"` // Go's standard library with TinyGo's replacements
+	GOOS   string   `json:"goos"`
+	GOARCH string   `json:"goarch"`
+	Tags   []string `json:"build_tags"`
+}
+
+func (c compiler) view(dir string) (view, error) {
+	var v view
+	cmd := exec.Command(c.path, slices.Concat([]string{"info", "-json"}, c.flags)...)
+	cmd.Dir = dir
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return v, fmt.Errorf("asking %s what it compiles for: %w. run \"make tools\"", c.path, err)
+	}
+	return v, json.Unmarshal(out, &v)
+}
+
+// environment makes go list see what TinyGo sees.
+func (v view) environment() []string {
+	return append(os.Environ(), "GOROOT="+v.GOROOT, "GOOS="+v.GOOS, "GOARCH="+v.GOARCH, "CGO_ENABLED=1")
+}
+
+// load reads the filter's package in dir, such as ./filters/addheader, and all that it imports. What Go's own type checker
+// refuses in the author's files is a finding.
+func load(c compiler, dir, pattern string) (*program, error) {
+	v, err := c.view(dir)
+	if err != nil {
+		return nil, err
+	}
+	pkgs, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedDeps | packages.NeedModule |
+			packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedTypesSizes,
+		Dir:        dir,
+		Env:        v.environment(),
+		BuildFlags: []string{"-tags=" + strings.Join(v.Tags, ",")},
+	}, pattern)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", pattern, err)
+	}
+	if len(pkgs) != 1 {
+		return nil, cli.Finding("loading %s: want one package of this repository, such as ./filters/addheader", pattern)
+	}
+	p := &program{dir: dir, main: pkgs[0]}
+	if p.main.Module != nil {
+		p.module = p.main.Module.Path
+	}
+	packages.Visit(pkgs, nil, func(pkg *packages.Package) { p.packages = append(p.packages, pkg) })
+	slices.SortFunc(p.packages, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
+	if err := p.errors(pattern); err != nil {
+		return nil, err
+	}
+	p.ssa, _ = ssautil.AllPackages(pkgs, ssa.InstantiateGenerics)
+	p.ssa.Build()
+	return p, nil
+}
+
+// own reports whether the package belongs to the repository, so that its author can change it.
+func (p *program) own(pkg *packages.Package) bool {
+	return p.module != "" && (pkg.PkgPath == p.module || strings.HasPrefix(pkg.PkgPath, p.module+"/")) || pkg == p.main
+}
+
+// errors is what keeps the program from compiling, worded for the author: what the author wrote first, and no more of the
+// standard library than the line that brought it in.
+func (p *program) errors(pattern string) error {
+	if lacking := p.lacking(); len(lacking) > 0 {
+		return findings(lacking)
+	}
+	var list []finding
+	var others []string
+	for _, pkg := range p.packages {
+		for _, e := range pkg.Errors {
+			at, message := p.position(e.Pos), e.Msg
+			if at.file == "" {
+				at = p.importer(pkg)
+			}
+			if path, ok := missing(message); ok {
+				message = fmt.Sprintf("package %q is in no module of go.mod. run \"go get %s\"", path, path)
+			}
+			switch {
+			case p.own(pkg):
+				list = append(list, finding{at, message + " [guest-compile]"})
+			case pkg.IllTyped:
+				others = append(others, pkg.PkgPath+": "+message)
+			}
+		}
+	}
+	switch {
+	case len(list) > 0:
+		return findings(list)
+	case len(others) > 0:
+		return cli.Finding("loading %s: %s", pattern, others[0])
+	case p.main.Name != "main":
+		return cli.Finding("%s is package %s. a filter is package main", pattern, p.main.Name)
+	case p.main.Types == nil:
+		return errors.New("loading " + pattern + ": no Go files")
+	}
+	return nil
+}
+
+// missing is the import path of a package that no module provides, in the words of go list.
+func missing(message string) (string, bool) {
+	for _, prefix := range []string{"no required module provides package ", "cannot find module providing package "} {
+		if _, rest, ok := strings.Cut(message, prefix); ok {
+			return strings.TrimRight(strings.Fields(rest)[0], ";:"), true
+		}
+	}
+	return "", false
+}
+
+// ownFiles visits the files of the author's packages.
+func (p *program) ownFiles(visit func(*packages.Package, *ast.File)) {
+	for _, pkg := range p.packages {
+		if p.own(pkg) {
+			for _, file := range pkg.Syntax {
+				visit(pkg, file)
+			}
+		}
+	}
+}
+
+// isConst reports whether the value is that constant, such as true or 0.
+func isConst(v ssa.Value, want constant.Value) bool {
+	c, ok := v.(*ssa.Const)
+	return ok && c.Value != nil && c.Value.Kind() == want.Kind() && constant.Compare(c.Value, token.EQL, want)
+}
+
+// methods are the methods of that name that any package of the program declares, on whatever type. Every method set of a Go
+// program (of unnamed structs, aliases, instances of generic types, interfaces that hold such values) is made of these.
+func (p *program) methods(name string) []*types.Func {
+	var all []*types.Func
+	for _, pkg := range p.packages {
+		for _, file := range pkg.Syntax {
+			for _, d := range functions(file) {
+				if o, ok := pkg.TypesInfo.Defs[d.Name].(*types.Func); ok && d.Recv != nil && d.Name.Name == name {
+					all = append(all, o)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// relative is the file's path from the repository's root, as compilers print it.
+func (p *program) relative(file string) string {
+	dir, err := filepath.Abs(p.dir)
+	if err != nil {
+		return file
+	}
+	if rel, err := filepath.Rel(dir, file); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return file
+}
