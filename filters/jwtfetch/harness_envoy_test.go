@@ -18,7 +18,7 @@ const tokenService = "token.internal:80"
 // jwtfetch is the compiled filter with a configuration in YAML, fetching from the token service.
 func jwtfetch(t *testing.T, config string) sandbox.Filter {
 	t.Helper()
-	return envoytest.Filter(t, "jwtfetch", "{upstream: {host: token.internal, port: 80}, request: {path: /auth}, "+strings.TrimPrefix(config, "{"))
+	return envoytest.Filter(t, "jwtfetch", "{hosts: ['*'], upstream: {host: token.internal, port: 80}, request: {path: /auth}, "+strings.TrimPrefix(config, "{"))
 }
 
 // start is envoytest.Start with a token service that gives good tokens, if the setup does not bring one.

@@ -78,11 +78,11 @@ func TestWithoutSharingWorkersFetchEach(t *testing.T) {
 	service := &fetchLog{log: map[string][]time.Time{}}
 	p := start(t, envoytest.Setup{Filters: envoytest.Chain(herdFilter(t, 0, "false")), Services: tokens(service.ServeHTTP), Workers: workers})
 	p.WhenServing()
-	require.Eventually(t, func() bool { return p.Stat(`wasmcustom\.jwtfetch\.fetches\.total`) >= workers }, envoytest.Timeout, envoytest.Interval)
+	require.Eventually(t, func() bool { return p.Stat(`wasmcustom\.wasm_filter\.[^.]+\.jwtfetch\.fetches\.total`) >= workers }, envoytest.Timeout, envoytest.Interval)
 }
 
 func herdFilter(t *testing.T, proxy int, share string) sandbox.Filter {
-	return envoytest.Filter(t, "jwtfetch", fmt.Sprintf(`{upstream: {host: token.internal, port: 80}, share: %s,
+	return envoytest.Filter(t, "jwtfetch", fmt.Sprintf(`{hosts: ['*'], upstream: {host: token.internal, port: 80}, share: %s,
 		request: {path: /auth, headers: {x-proxy: "%d"}}, token: {json: /access_token}, lifetime: {fixed: 2s}}`, share, proxy))
 }
 

@@ -54,7 +54,7 @@ func TestTokenNeverLeaks(t *testing.T) {
 			reached := make(chan struct{})
 			p := start(t, envoytest.Setup{
 				// Another configuration: the one of the test comes when all logs are on.
-				Filters: envoytest.Chain(envoytest.Filter(t, "jwtfetch", `{upstream: {host: token.internal, port: 80}, request: {path: /}, token: {json: /x}, lifetime: {json: /y}}`)),
+				Filters: envoytest.Chain(envoytest.Filter(t, "jwtfetch", `{hosts: ['*'], upstream: {host: token.internal, port: 80}, request: {path: /}, token: {json: /x}, lifetime: {json: /y}}`)),
 				Services: tokens(func(w http.ResponseWriter, _ *http.Request) {
 					if tc.header != "" {
 						w.Header().Set("authorization", tc.header)

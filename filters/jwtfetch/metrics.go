@@ -11,6 +11,8 @@ import (
 // metrics counts into the statistics of the proxy and writes to its log, for one object. It implements logger.
 type metrics struct {
 	name, where string
+	names       []string
+	isMissing   bool // a variable, which then has a gauge
 
 	fetches     metric.Counter          // jwtfetch_fetches_total in Prometheus
 	failures    [reasons]metric.Counter // jwtfetch_failures_<reason>_total
@@ -23,21 +25,25 @@ type metrics struct {
 func newMetrics(object, cluster string) *metrics {
 	// Istio makes a label of what follows wasm_filter, up to the next point.
 	name := "wasm_filter." + strings.ReplaceAll(object, ".", "_") + ".jwtfetch."
-	m := &metrics{
-		name:        name,
-		where:       "jwtfetch: " + object + ": " + cluster + ": ",
-		fetches:     metric.NewCounter(name + "fetches.total"),
-		denied:      metric.NewCounter(name + "denied.total"),
-		expiry:      metric.NewGauge(name + "token.expiry.timestamp.seconds"),
-		lastSuccess: metric.NewGauge(name + "last.success.timestamp.seconds"),
-	}
+	m := &metrics{name: name, where: "jwtfetch: " + object + ": " + cluster + ": "}
+	m.fetches = metric.NewCounter(m.keep("fetches.total"))
+	m.denied = metric.NewCounter(m.keep("denied.total"))
+	m.expiry = metric.NewGauge(m.keep("token.expiry.timestamp.seconds"))
+	m.lastSuccess = metric.NewGauge(m.keep("last.success.timestamp.seconds"))
 	for i, reason := range [reasons]string{
 		notSent: "notsent", noSecret: "nosecret", noAnswer: "noanswer", badStatus: "badstatus",
 		tooLarge: "toolarge", noToken: "notoken", badToken: "badtoken", noLifetime: "nolifetime",
 	} {
-		m.failures[i] = metric.NewCounter(name + "failures." + reason + ".total")
+		m.failures[i] = metric.NewCounter(m.keep("failures." + reason + ".total"))
 	}
 	return m
+}
+
+// keep returns the whole name of a metric, and keeps it: the emulator of the SDK's tests refers to the guest's own bytes.
+func (m *metrics) keep(name string) string {
+	name = m.name + name
+	m.names = append(m.names, name)
+	return name
 }
 
 // objectName is the Istio object behind the name that the host knows a plugin by, as namespace/name. Istio's name for it is
@@ -66,8 +72,9 @@ func (m *metrics) fetched(text string) { proxywasm.LogInfo(m.where + text) }
 // failed implements logger.
 func (m *metrics) failed(f *failure, text string) {
 	m.failures[f.reason].Increment()
-	if f.variable != "" {
-		metric.NewGauge(m.name + "missing." + f.variable).Set(1)
+	if f.variable != "" && !m.isMissing {
+		m.isMissing = true
+		metric.NewGauge(m.keep("missing." + f.variable)).Set(1)
 	}
 	proxywasm.LogWarn(m.where + text)
 }

@@ -183,7 +183,7 @@ func (ctx *httpContext) OnHttpRequestHeaders(int, bool) types.Action {
 // inScope tells whether the request may have the token, by the cluster that the proxy has chosen for it: the client chooses only
 // what it calls the host.
 func (p *pluginContext) inScope() bool {
-	cluster, err := proxywasm.GetProperty([]string{"cluster_name"})
+	cluster, err := proxywasm.GetProperty([]string{"xds", "cluster_name"})
 	if err != nil {
 		return false // no route
 	}
