@@ -226,7 +226,14 @@ func TestFaultsWithToken(t *testing.T) {
 				return
 			}
 			w.Header().Set("authorization", firstToken)
-			fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, firstToken)
+			switch {
+			case f.where == "text: true":
+				fmt.Fprint(w, firstToken)
+			case strings.HasPrefix(f.life, "jsonTime"):
+				fmt.Fprintf(w, `{"access_token":%q,"expires_in":9999999999}`, firstToken)
+			default:
+				fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, firstToken)
+			}
 		})
 		next := envoytest.Filter(t, "jwtfetch", f.config(path, fmt.Sprintf(`, refresh: 1s, header: x-token-%d`, i)))
 		next.Plugin.Name = fmt.Sprintf("jwtfetch-%d", i)
@@ -271,10 +278,16 @@ func failures(p *envoytest.Proxy, reasons string) int {
 	return p.Stat(`wasmcustom\.wasm_filter\.[^.]+\.jwtfetch\.failures\.(` + reasons + `)\.total`)
 }
 
+// allFailures are the failures of all filters, by reason.
 func allFailures(p *envoytest.Proxy) map[string]int {
-	stats, err := p.Stats(p.T.Context(), `^wasmcustom\.wasm_filter\.[^.]+\.jwtfetch\.f`)
+	stats, err := p.Stats(p.T.Context(), `^wasmcustom\.wasm_filter\.[^.]+\.jwtfetch\.failures`)
 	require.NoError(p.T, err)
-	return stats
+	byReason := map[string]int{}
+	for name, n := range stats {
+		_, reason, _ := strings.Cut(name, ".failures.")
+		byReason[reason] += n
+	}
+	return byReason
 }
 
 // says answers with status, body and headers, given as name and value in turn.

@@ -92,8 +92,11 @@ func (f *fetcher) tick() {
 	}
 	f.record = mine
 	f.inFlight = true
-	f.log.fetching()
-	if failed := f.send(func(a answer) { f.answered(a, now) }); failed != nil {
+	failed := f.send(func(a answer) { f.answered(a, now) })
+	if failed == nil || failed.reason != noSecret {
+		f.log.fetching()
+	}
+	if failed != nil {
 		f.finish(token{}, failed, now)
 	}
 }

@@ -53,9 +53,8 @@ func find(document []byte, pointers ...string) ([]scalar, error) {
 			}
 			text := []byte(raw)
 			if kind == jsontext.KindString {
-				if text, err = jsontext.AppendUnquote(nil, raw); err != nil {
-					text = raw[1 : len(raw)-1] // bad UTF-8 or half a surrogate: no token and no time has them
-				}
+				// Bad UTF-8 and half a surrogate become a character that no token and no time has, and an error that is of no interest.
+				text, _ = jsontext.AppendUnquote(nil, raw)
 			}
 			found[i] = scalar{kind, string(text), found[i].n + 1}
 		}

@@ -41,7 +41,7 @@ func TestTokenNeverLeaks(t *testing.T) {
 		"good":             {`{"access_token":"` + canary + `.b.c","expires_in":300}`, "", oauth, 200},
 		"good header":      {"", "Bearer " + canary + ".b.c", `{token: {header: authorization}, lifetime: {fixed: 300s}}`, 200},
 		"not JSON":         {`{"access_token":"` + canary + `.b.c"`, "", oauth, 503},
-		"bad bytes":        {`{"access_token":"` + canary + `\r\n","expires_in":300}`, "", oauth, 503},
+		"bad bytes":        {`{"access_token":"` + canary + `\r\nx: y","expires_in":300}`, "", oauth, 503},
 		"no lifetime":      {`{"access_token":"` + canary + `"}`, "", oauth, 503},
 		"odd lifetime":     {`{"access_token":"` + canary + `","expires_in":"` + canary + `"}`, "", oauth, 503},
 		"no JWT":           {"", canary, `{token: {header: authorization}, lifetime: {jwt: true}}`, 503},
@@ -87,9 +87,9 @@ func TestTokenNeverLeaks(t *testing.T) {
 			})
 			if tc.status == 200 {
 				<-reached // the canary is alive
-				p.Logs("jwtfetch: got a token of")
+				p.Logs(": got a token of")
 			} else {
-				p.Logs("jwtfetch: fetching token: ")
+				p.Logs(": fetching token: ")
 			}
 			tr.AtLeast(1000) // Envoy writes the access log 64 KiB at a time
 			tr.Stop()

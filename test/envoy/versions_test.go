@@ -50,7 +50,7 @@ func smoke(t *testing.T, envoy string, probe sandbox.Filter) {
 	t.Run("token service down", func(t *testing.T) {
 		t.Parallel()
 		p := envoytest.Start(t, envoytest.Setup{Envoy: envoy, Filters: envoytest.Chain(jwtfetch(t, oauth)), Services: down})
-		p.Logs("jwtfetch: fetching token")
+		p.Logs(": fetching token")
 		tr := p.Traffic(2, "/", denied)
 		tr.AtLeast(200)
 		tr.Stop()

@@ -152,6 +152,12 @@ func (e Endpoint) Check(line string, header func(name string) string, body strin
 	return nil
 }
 
+// Path is what the service is asked at.
+func (e Endpoint) Path() string {
+	_, path, _ := strings.Cut(e.request.first, " ")
+	return path
+}
+
 // ServeHTTP answers, and refuses a request that is not what the service wants as OAuth does.
 func (e Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
