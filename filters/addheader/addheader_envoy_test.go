@@ -10,7 +10,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
@@ -27,7 +27,7 @@ func TestAddheaderOnEveryResponse(t *testing.T) {
 	p := envoytest.Start(t, envoytest.Setup{
 		Filters:  envoytest.Chain(addheader(t, `{name: hello, value: world}`)),
 		Services: map[string]http.Handler{nowhere: nil},
-		Routes:   []*routev3.Route{envoyconfig.DirectResponse("/direct", 200, "from Envoy"), envoyconfig.Route("/nowhere", envoytest.Cluster(t, nowhere))},
+		Routes:   []*routev3.Route{envoy.DirectResponse("/direct", 200, "from Envoy"), envoy.Route("/nowhere", envoytest.Cluster(t, nowhere))},
 	})
 	for _, tc := range []struct {
 		path   string

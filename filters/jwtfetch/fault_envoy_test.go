@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
@@ -151,10 +151,10 @@ func faulty(t *testing.T, service *http.ServeMux) envoytest.Setup {
 	return envoytest.Setup{
 		Services: tokens(service.ServeHTTP),
 		Upstreams: map[string]netip.AddrPort{
-			envoyconfig.OutboundCluster(refusedHost, 80): envoytest.Nobody(t),
+			envoy.OutboundCluster(refusedHost, 80): envoytest.Nobody(t),
 			// For documentation (RFC 5737): there is no route, or no answer.
-			envoyconfig.OutboundCluster(unreachableHost, 80): netip.MustParseAddrPort("192.0.2.1:80"),
-			envoyconfig.OutboundCluster(downHost, 80):        envoytest.Closing(t),
+			envoy.OutboundCluster(unreachableHost, 80): netip.MustParseAddrPort("192.0.2.1:80"),
+			envoy.OutboundCluster(downHost, 80):        envoytest.Closing(t),
 		},
 	}
 }

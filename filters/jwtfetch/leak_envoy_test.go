@@ -22,7 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
@@ -177,7 +177,7 @@ func accessLog(p *envoytest.Proxy) func() string {
 	packed, err := anypb.New(&manager)
 	require.NoError(p.T, err)
 	filter.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: packed}
-	data, err = envoyconfig.Resources(&listener)
+	data, err = envoy.Resources(&listener)
 	require.NoError(p.T, err)
 	before := p.Stat(`listener_manager\.lds\.update_success`)
 	require.NoError(p.T, atomicfile.Write(file, data))

@@ -54,7 +54,8 @@ func Check(object map[string]any) ([]Problem, error) {
 }
 
 // Prepare compiles the schema of a kind, so that the first Check need not: it takes as long as building a small environment.
-func Prepare(group, version, kind string) {
+func Prepare(apiVersion, kind string) {
+	group, version, _ := strings.Cut(apiVersion, "/")
 	_, _ = validatorOf(group, version, kind) // Check says what is wrong
 }
 

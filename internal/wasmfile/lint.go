@@ -29,7 +29,7 @@ func Lint(m *Module) []string {
 	}
 	switch allocates := m.Has("proxy_on_memory_allocate"); {
 	case allocates && m.Has("malloc"):
-		add("exports malloc beside proxy_on_memory_allocate: Envoy takes malloc, whose memory TinyGo never frees. build with -tags=custommalloc")
+		add("exports malloc beside proxy_on_memory_allocate: Envoy takes malloc, whose memory TinyGo never frees. drop the export, as make build does")
 	case !allocates && !m.Has("malloc"):
 		add("exports neither proxy_on_memory_allocate nor malloc: Envoy cannot hand it any data. build with the proxy-wasm SDK")
 	}

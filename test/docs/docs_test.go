@@ -64,6 +64,9 @@ grep -q 'addheader:v0.3.0@sha256' manifests/rendered/dev/*_wasmplugin_addheader.
 ! grep -q 'addheader:v0.3.0' manifests/rendered/staging/*_wasmplugin_addheader.yaml
 test -z "$(git status --porcelain manifests)"
 `,
+	"docs/examples.md": `
+test -f build/addheader.wasm
+`,
 	"docs/render.md": `
 grep -q 'failure_policy: FAIL_OPEN' manifests/rendered/dev/*_envoyfilter_jwtfetch.yaml
 test -z "$(ls manifests/rendered/dev | grep wasmplugin)"

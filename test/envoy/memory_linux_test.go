@@ -7,7 +7,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
@@ -15,24 +16,27 @@ const megabyte = 1 << 20
 
 // A filter that reads headers does not grow: what the host puts into the guest is freed there.
 func TestMemoryIsFlat(t *testing.T) {
-	growth := memoryGrowth(t, memoryRequests)
+	module, _ := fixture(t, "probe")
+	growth := memoryGrowth(t, module, memoryRequests)
 	t.Logf("%d requests: %+d kB", memoryRequests, growth/1024)
 	require.LessOrEqual(t, growth, megabyte)
 }
 
-// The control: without the tag custommalloc TinyGo's malloc keeps all that the host ever asked for, so the test above can fail.
-func TestMemoryGrowsWithoutCustommalloc(t *testing.T) {
-	growth := memoryGrowth(t, controlRequests, "-tags=custommalloc")
+// The control: Envoy takes the export malloc where there is one, and TinyGo's keeps all that the host ever asked for. So the test
+// above can fail.
+func TestMemoryGrowsWithMalloc(t *testing.T) {
+	_, raw := fixture(t, "probe")
+	growth := memoryGrowth(t, raw, controlRequests)
 	t.Logf("%d requests: %+d kB", controlRequests, growth/1024)
 	require.Greater(t, growth, controlGrowth)
 }
 
-// memoryGrowth is by how many bytes Envoy's resident memory grows with requests to the probe, built without some flags.
-func memoryGrowth(t *testing.T, requests int, without ...string) int {
+// memoryGrowth is by how many bytes Envoy's resident memory grows with requests to that module of the probe.
+func memoryGrowth(t *testing.T, module []byte, requests int) int {
 	t.Helper()
 	p := envoytest.Start(t, envoytest.Setup{
-		Filters: envoytest.Chain(probe(t, "FAIL_RELOAD", without...)),
-		Routes:  []*routev3.Route{envoyconfig.DirectResponse("/direct", 200, "")},
+		Filters: envoytest.Chain(sandbox.Filter{Plugin: envoytest.Plugin(t, "probe", "{}"), Module: module}),
+		Routes:  []*routev3.Route{envoy.DirectResponse("/direct", 200, "")},
 		Workers: 1,
 	})
 	tr := p.Traffic(4, "/direct", func(a envoytest.Answer) error {

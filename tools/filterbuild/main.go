@@ -14,7 +14,6 @@ func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command() cli.Command {
 	b := builder{}
-	var flags string
 	return cli.Command{
 		Name: "filterbuild",
 		Args: "build FILTER… | stale FILTER… | vet FILTER… | lint MODULE.wasm…",
@@ -26,7 +25,6 @@ stale names the filters whose module is not what their sources build. vet and li
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&b.root, "root", ".", "the `folder` with filters/ and build/")
 			f.StringVar(&b.tools, "tools", ".tools", "the `folder` of the toolchain that make tools brought")
-			f.StringVar(&flags, "tinygoflags", "", "TinyGo's `flags`, of the Makefile")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			if len(args) < 2 {
@@ -36,7 +34,7 @@ stale names the filters whose module is not what their sources build. vet and li
 			if verb == "lint" {
 				return lint(names, stdout, stderr)
 			}
-			if err := b.open(flags, stderr); err != nil {
+			if err := b.open(stderr); err != nil {
 				return err
 			}
 			switch verb {

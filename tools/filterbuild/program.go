@@ -105,30 +105,26 @@ func (p *program) own(pkg *packages.Package) bool {
 // standard library than the line that brought it in.
 func (p *program) errors(pattern string) error {
 	if lacking := p.lacking(); len(lacking) > 0 {
-		return findings(lacking)
+		return lacking
 	}
-	var list []finding
+	var list findings
 	var others []string
 	for _, pkg := range p.packages {
 		for _, e := range pkg.Errors {
-			at, message := p.position(e.Pos), e.Msg
-			if at.file == "" {
-				at = p.importer(pkg)
-			}
-			if path, ok := missing(message); ok {
-				message = fmt.Sprintf("package %q is in no module of go.mod. run \"go get %s\"", path, path)
-			}
 			switch {
+			case strings.Contains(e.Msg, `(invalid package name: "")`): // what the importer says of a package that is not there
+			case e.Kind == packages.ListError && len(pkg.GoFiles) == 0:
+				list = append(list, finding{p.importer(pkg), absent(pkg.PkgPath, e.Msg) + " [guest-import]"})
 			case p.own(pkg):
-				list = append(list, finding{at, message + " [guest-compile]"})
+				list = append(list, finding{p.position(e.Pos), e.Msg + " [guest-compile]"})
 			case pkg.IllTyped:
-				others = append(others, pkg.PkgPath+": "+message)
+				others = append(others, pkg.PkgPath+": "+e.Msg)
 			}
 		}
 	}
 	switch {
 	case len(list) > 0:
-		return findings(list)
+		return list
 	case len(others) > 0:
 		return cli.Finding("loading %s: %s", pattern, others[0])
 	case p.main.Name != "main":
@@ -139,14 +135,12 @@ func (p *program) errors(pattern string) error {
 	return nil
 }
 
-// missing is the import path of a package that no module provides, in the words of go list.
-func missing(message string) (string, bool) {
-	for _, prefix := range []string{"no required module provides package ", "cannot find module providing package "} {
-		if _, rest, ok := strings.Cut(message, prefix); ok {
-			return strings.TrimRight(strings.Fields(rest)[0], ";:"), true
-		}
+// absent says why a package that is imported is not there, and what to do.
+func absent(path, message string) string {
+	if strings.Contains(message, "no required module provides") || strings.Contains(message, "cannot find module providing") {
+		return fmt.Sprintf("package %q is in no module of go.mod. run \"go get %s\"", path, path)
 	}
-	return "", false
+	return strings.Join(strings.Fields(message), " ")
 }
 
 // ownFiles visits the files of the author's packages.

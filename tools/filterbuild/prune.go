@@ -208,7 +208,7 @@ func decides(cond ssa.Value) string {
 			return ""
 		}
 	}
-	return "decides by " + cond.String()
+	return "decides by something else than whether the context is there"
 }
 
 func (p *program) calls(c *ssa.Call, methods []string, seen map[*ssa.Function]bool, handed *int) string {
@@ -219,7 +219,7 @@ func (p *program) calls(c *ssa.Call, methods []string, seen map[*ssa.Function]bo
 	case callee != nil && callee.Pkg != nil && callee.Pkg == c.Parent().Pkg:
 		return p.handsOn(callee, methods, seen, handed)
 	default:
-		return fmt.Sprintf("calls %s", c.Call.String())
+		return "calls " + c.Call.Value.Name()
 	}
 }
 

@@ -104,24 +104,33 @@ func reaches(from, to *packages.Package, seen map[*packages.Package]bool) bool {
 // lacking are the author's imports that need TinyGo's own package net where it is not there: the Go module of TinyGo does not
 // hold it, and Go's cannot be compiled for Wasm by TinyGo.
 func (p *program) lacking() findings {
-	net := slices.IndexFunc(p.packages, func(pkg *packages.Package) bool { return pkg.PkgPath == "net" })
-	if net < 0 || slices.ContainsFunc(p.packages[net].GoFiles, func(f string) bool { return strings.HasSuffix(f, "/netdev.go") }) {
-		return nil
+	var absent []*packages.Package
+	for _, pkg := range p.packages {
+		ofTinyGo := slices.ContainsFunc(pkg.GoFiles, func(f string) bool { return strings.HasSuffix(f, "/net/netdev.go") })
+		if pkg.PkgPath == "net" && !ofTinyGo || pkg.PkgPath == "net/http" && len(pkg.GoFiles) == 0 {
+			absent = append(absent, pkg)
+		}
 	}
 	var list findings
 	p.ownFiles(func(pkg *packages.Package, file *ast.File) {
 		for _, spec := range file.Imports {
 			path, _ := strconv.Unquote(spec.Path.Value)
 			i := pkg.Imports[path]
-			if i == nil || p.own(i) || !reaches(i, p.packages[net], map[*packages.Package]bool{}) {
+			if i == nil || p.own(i) {
 				continue
 			}
-			because := ""
-			if path != "net" {
-				because = "it imports net, and "
+			for _, net := range absent {
+				if !reaches(i, net, map[*packages.Package]bool{}) {
+					continue
+				}
+				because := ""
+				if path != net.PkgPath {
+					because = "it needs " + net.PkgPath + ", and "
+				}
+				list = append(list, finding{p.at(spec.Pos()), "a filter cannot import " + strconv.Quote(path) + " here: " + because +
+					"this TinyGo was built without its package net. take the few lines that you need into the filter, or build with TinyGo's own release: make build TINYGO=/path/to/tinygo [guest-import]"})
+				break
 			}
-			list = append(list, finding{p.at(spec.Pos()), "a filter cannot import " + strconv.Quote(path) + " here: " + because +
-				"this TinyGo was built without its package net. take the few lines you need into the filter, or build with TinyGo's own release: make TINYGO=/path/to/tinygo [guest-import]"})
 		}
 	})
 	return list

@@ -1,4 +1,4 @@
-package main
+package promote
 
 import (
 	"bufio"
@@ -10,54 +10,54 @@ import (
 	"strings"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
 )
 
 // offer is what may be promoted, and the file that says so.
 type offer struct {
-	pins environment.Pins
+	pins manifests.Pins
 	file string
 	hint string // what brings more pins into the file
 }
 
 // offered are the pins of the references file or of the upstream.
-func offered(o options, env environment.Environment) (offer, error) {
+func offered(o options, env manifests.Environment) (offer, error) {
 	switch {
-	case o.refs != "" && env.Upstream != environment.None:
+	case o.refs != "" && !env.Entry():
 		return offer{}, cli.Usage("%s takes its pins from %s. promote references to an environment whose upstream is none, then from there", env.Name, env.Upstream)
 	case o.refs != "":
 		pins, err := readRefs(o.refs)
 		return offer{pins, o.refs, "publish it first"}, err
-	case env.Upstream == environment.None:
+	case env.Entry():
 		return offer{}, cli.Usage("%s has no upstream: say which images with --refs FILE, as publish wrote it", env.Name)
 	}
-	upstream, err := environment.Load(o.dir, env.Upstream)
+	upstream, err := manifests.Load(o.dir, env.Upstream)
 	if err != nil {
-		return offer{}, cli.Finding("%s: upstream: %w", filepath.Join(env.Dir, environment.File), err)
+		return offer{}, cli.Finding("%s: upstream: %w", filepath.Join(env.Dir, manifests.File), err)
 	}
 	pins, err := upstream.Pins()
 	if err != nil {
-		return offer{}, cli.Finding("%w", err)
+		return offer{}, err
 	}
 	return offer{pins, upstream.PinsFile(), "promote it to " + upstream.Name + " first"}, nil
 }
 
 // readRefs reads one reference a line; empty lines are skipped.
-func readRefs(file string) (environment.Pins, error) {
+func readRefs(file string) (manifests.Pins, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	pins := environment.Pins{}
+	pins := manifests.Pins{}
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		text := strings.TrimSpace(lines.Text())
 		if text == "" {
 			continue
 		}
-		ref, err := filterimage.ParseRef(text)
+		ref, err := image.ParseRef(text)
 		if err != nil {
 			return nil, cli.Finding("%s:%d: %w", file, n, err)
 		}
@@ -72,24 +72,24 @@ func readRefs(file string) (environment.Pins, error) {
 // change is a pin that differs from what the environment has.
 type change struct {
 	filter   string
-	from, to filterimage.Ref // from is empty for the first pin of a filter
+	from, to image.Ref // from is empty for the first pin of a filter
 }
 
 func (c change) String() string {
-	if c.from == (filterimage.Ref{}) {
+	if c.from == (image.Ref{}) {
 		return fmt.Sprintf("%s: %s (new)", c.filter, c.to)
 	}
 	return fmt.Sprintf("%s: %s -> %s", c.filter, short(c.from), c.to)
 }
 
 // short is enough of a reference to recognise it.
-func short(r filterimage.Ref) string {
+func short(r image.Ref) string {
 	const digits = len("sha256:") + 12
 	return r.Tag + "@" + r.Digest[:min(digits, len(r.Digest))]
 }
 
 // plan is what promoting the filters, or all on offer, changes in the environment.
-func plan(dir string, env environment.Environment, offer offer, filters []string) ([]change, error) {
+func plan(dir string, env manifests.Environment, offer offer, filters []string) ([]change, error) {
 	if len(offer.pins) == 0 {
 		return nil, cli.Finding("%s: no pin to promote to %s. %s", offer.file, env.Name, offer.hint)
 	}
@@ -98,7 +98,7 @@ func plan(dir string, env environment.Environment, offer offer, filters []string
 	}
 	current, err := env.Pins()
 	if err != nil {
-		return nil, cli.Finding("%w", err)
+		return nil, err
 	}
 	var changes []change
 	for _, filter := range filters {

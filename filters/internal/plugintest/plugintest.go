@@ -7,6 +7,7 @@ package plugintest
 import (
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,6 +48,10 @@ func newModule(t *testing.T) types.VMContext {
 	dir, err := os.Getwd()
 	require.NoError(t, err)
 	name := filepath.Base(dir) + ".wasm"
+	stale, err := exec.Command("../../bin/filterbuild", "-root", "../..", "-tools", "../../.tools", "stale", filepath.Base(dir)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("build/%s is not known to be what these sources build: %v. run \"make build\"\n%s", name, err, stale)
+	}
 	module, err := os.ReadFile(filepath.Join("..", "..", "build", name))
 	if err != nil {
 		t.Fatalf("reading build/%s: %v. run \"make build\"", name, err)

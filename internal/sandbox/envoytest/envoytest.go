@@ -25,8 +25,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
@@ -99,7 +99,7 @@ func (s Setup) config(t *testing.T) sandbox.Config {
 	}
 	if s.Envoy == "" {
 		var err error
-		s.Envoy, err = preflight.FindEnvoy()
+		s.Envoy, err = envoy.FindEnvoy()
 		require.NoError(t, err)
 	}
 	upstreams := map[string]netip.AddrPort{}
@@ -129,7 +129,7 @@ func Cluster(t *testing.T, service string) string {
 	require.NoError(t, err)
 	n, err := strconv.Atoi(port)
 	require.NoError(t, err, "the port of %q", service)
-	return envoyconfig.OutboundCluster(host, n)
+	return envoy.OutboundCluster(host, n)
 }
 
 // Serve serves h until the test ends.
@@ -169,9 +169,9 @@ func Closing(t *testing.T) netip.AddrPort {
 }
 
 // Plugin is a WasmPlugin of that name, with a configuration in YAML and FAIL_RELOAD.
-func Plugin(t *testing.T, name, config string) *envoyconfig.Plugin {
+func Plugin(t *testing.T, name, config string) *plugin.Plugin {
 	t.Helper()
-	plugins, err := envoyconfig.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
+	plugins, err := plugin.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: %s, namespace: test}

@@ -1,11 +1,12 @@
 package envoytest
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,36 +19,24 @@ func Filter(t *testing.T, name, config string) sandbox.Filter {
 	return sandbox.Filter{Plugin: Plugin(t, name, config), Module: Module(t, name)}
 }
 
-// Module is build/NAME.wasm. One that is older than its sources fails the test.
+// stale are the answers of filterbuild so far, by filter: it asks the toolchain, and a test may want a module many times.
+var stale sync.Map
+
+// Module is build/NAME.wasm. One that is not what its sources build fails the test.
 func Module(t *testing.T, name string) []byte {
 	t.Helper()
 	root := Root(t)
-	file := filepath.Join(root, "build", name+".wasm")
-	info, err := os.Stat(file)
-	require.NoError(t, err, `run "make build"`)
-	if newer := newerSource(t, filepath.Join(root, "filters"), name, info.ModTime()); newer != "" {
-		t.Fatalf(`%s is older than %s. run "make build"`, file, newer)
-	}
-	module, err := os.ReadFile(file)
+	ask, _ := stale.LoadOrStore(name, sync.OnceValue(func() error {
+		out, err := exec.Command(filepath.Join(root, "bin/filterbuild"), "-root", root, "-tools", filepath.Join(root, ".tools"), "stale", name).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("build/%s.wasm is not known to be what its sources build: %w. run \"make build\"\n%s", name, err, out)
+		}
+		return nil
+	}))
+	require.NoError(t, ask.(func() error)())
+	module, err := os.ReadFile(filepath.Join(root, "build", name+".wasm"))
 	require.NoError(t, err)
 	return module
-}
-
-// newerSource is a source of the filter that was changed after its module was built; empty when there is none.
-func newerSource(t *testing.T, filters, name string, built time.Time) string {
-	t.Helper()
-	for _, pattern := range []string{name + "/*.go", "internal/*/*.go"} {
-		files, err := filepath.Glob(filepath.Join(filters, pattern))
-		require.NoError(t, err)
-		for _, file := range files {
-			info, err := os.Stat(file)
-			require.NoError(t, err)
-			if !strings.HasSuffix(file, "_test.go") && info.ModTime().After(built) {
-				return file
-			}
-		}
-	}
-	return ""
 }
 
 // Root is the folder of the repository: the nearest one above the test that has a go.mod.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
@@ -26,7 +26,7 @@ type Proxy struct {
 	T *testing.T // whose failure it is: a subtest may put itself here
 
 	mu  sync.Mutex
-	log []envoyconfig.LogEntry
+	log []envoy.LogEntry
 }
 
 // Response is what a client got.
@@ -137,7 +137,7 @@ func (p *Proxy) NeverTrapped() {
 	require.Zero(p.T, p.Stat(`wasm\..*\.vm_reload(_success|_backoff|_failure)?`), "a VM was started anew")
 }
 
-func (p *Proxy) remember(e envoyconfig.LogEntry) {
+func (p *Proxy) remember(e envoy.LogEntry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.log = append(p.log, e)

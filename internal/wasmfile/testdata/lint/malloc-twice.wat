@@ -1,4 +1,4 @@
-;; TinyGo without -tags=custommalloc.
+;; As TinyGo exports it.
 (module
 
   (memory (export "memory") 2)
