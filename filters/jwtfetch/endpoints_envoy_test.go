@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/filters/jwtfetch/internal/simulator"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
@@ -107,7 +107,7 @@ func withEnvironment(t *testing.T, name, config string) sandbox.Filter {
 	for variable := range simulator.Environment {
 		env += fmt.Sprintf(", {name: %s, valueFrom: HOST}", variable)
 	}
-	plugins, err := envoyconfig.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
+	plugins, err := plugin.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: %s, namespace: test}

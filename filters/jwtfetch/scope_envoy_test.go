@@ -12,7 +12,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
@@ -24,7 +24,7 @@ func upstreams(t *testing.T, clusters map[string]string, backend http.Handler) (
 	t.Helper()
 	addresses = map[string]netip.AddrPort{}
 	for path, cluster := range clusters {
-		routes = append(routes, envoyconfig.Route(path, cluster))
+		routes = append(routes, envoy.Route(path, cluster))
 		addresses[cluster] = envoytest.Serve(t, backend)
 	}
 	return routes, addresses

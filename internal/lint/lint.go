@@ -44,6 +44,7 @@ var Rules = []Rule{
 	ruleSelector,
 	ruleSharedVM,
 	ruleTokenExposure,
+	ruleTokenScope,
 	ruleURL,
 	ruleVerificationKey,
 }

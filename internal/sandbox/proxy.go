@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	listenerName   = "sandbox"
-	backendCluster = "backend"
+	listenerName = "sandbox"
+	// As Istio names the cluster of a service, so that filters which look at it see a host: backend.internal.
+	backendCluster = "outbound|80||backend.internal"
 	readyTimeout   = 60 * time.Second
 	changeTimeout  = 30 * time.Second
 	pollInterval   = 3 * time.Millisecond
