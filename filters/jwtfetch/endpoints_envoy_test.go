@@ -76,6 +76,13 @@ func TestEndpoints(t *testing.T) {
 	}
 	p.NeverTrapped()
 
+	// Istio's bootstrap makes the object a label.
+	metrics := adminPage(p, "/stats/prometheus")
+	for _, e := range endpoints {
+		require.Contains(t, metrics, `jwtfetch_fetches_total{wasm_filter="test/jwtfetch-`+e.Name+`"} 1`)
+		require.Regexp(t, `jwtfetch_token_expiry_timestamp_seconds\{wasm_filter="test/jwtfetch-`+e.Name+`"\} \d{10}\n`, metrics)
+	}
+
 	for _, page := range []string{"/config_dump", "/stats", "/clusters", "/server_info"} {
 		requireNoSecrets(t, page, adminPage(p, page))
 	}
