@@ -110,9 +110,9 @@ func TestMissingVariable(t *testing.T) {
 // withEnvironment is the filter as an object of that name, with all variables of the simulator from the environment of the proxy.
 func withEnvironment(t *testing.T, name, config string) sandbox.Filter {
 	t.Helper()
-	env := "[{name: NO_SUCH_SECRET, valueFrom: HOST}"
+	env := "["
 	for variable := range simulator.Environment {
-		env += fmt.Sprintf(", {name: %s, valueFrom: HOST}", variable)
+		env += fmt.Sprintf("{name: %s, valueFrom: HOST}, ", variable)
 	}
 	plugins, err := plugin.Plugins(map[string][]byte{name + ".yaml": fmt.Appendf(nil, `
 apiVersion: extensions.istio.io/v1alpha1

@@ -102,7 +102,9 @@ func CheckFree(address netip.AddrPort) error {
 }
 
 func (p *Proxy) start(ctx context.Context, c Config) error {
+	var plugins []*plugin.Plugin
 	for _, f := range c.Filters {
+		plugins = append(plugins, f.Plugin)
 		resource, err := p.dir.extension(f)
 		if err != nil {
 			return err
@@ -142,7 +144,7 @@ func (p *Proxy) start(ctx context.Context, c Config) error {
 		"--disable-hot-restart",
 		// A changed chain serves new connections at once; the old ones are asked to close and have this long to do so.
 		"--drain-time-s", "5", "--drain-strategy", "immediate",
-	}, envoy.LogFlags...), log)
+	}, envoy.LogFlags...), plugin.Placeholders(plugins...), log) // who comes later has to do with our environment
 	if err != nil {
 		return err
 	}
