@@ -65,7 +65,7 @@ func (p *proxy) addWorker(s store) {
 // issue returns a service whose tokens are numbered and live for some time from when they were asked for.
 func (p *proxy) issue(lifetime time.Duration) func() (answer, error) {
 	return func() (answer, error) {
-		body := `{"access_token":"token-` + strconv.Itoa(len(p.asked)) + `","expires_in":` + strconv.Itoa(int(lifetime.Seconds())) + `}`
+		body := `{"access_token":"token-` + strconv.Itoa(len(p.asked)+1) + `","expires_in":` + strconv.Itoa(int(lifetime.Seconds())) + `}`
 		return answer{headers("200"), []byte(body), len(body)}, nil
 	}
 }
