@@ -146,8 +146,8 @@ func loggers(p *envoytest.Proxy) (names []string) {
 	return names
 }
 
-// accessLog adds an access log in Envoy's own format to the proxy's listener and returns what reads it.
-func accessLog(p *envoytest.Proxy) func() string {
+// configFolder is where the proxy reads its configuration from.
+func configFolder(p *envoytest.Proxy) string {
 	p.T.Helper()
 	var info struct {
 		Options struct {
@@ -155,7 +155,13 @@ func accessLog(p *envoytest.Proxy) func() string {
 		} `json:"command_line_options"`
 	}
 	require.NoError(p.T, json.Unmarshal([]byte(p.Post("/server_info")), &info))
-	dir := filepath.Dir(info.Options.Bootstrap)
+	return filepath.Dir(info.Options.Bootstrap)
+}
+
+// accessLog adds an access log in Envoy's own format to the proxy's listener and returns what reads it.
+func accessLog(p *envoytest.Proxy) func() string {
+	p.T.Helper()
+	dir := configFolder(p)
 	file := filepath.Join(dir, "lds.json")
 	data, err := os.ReadFile(file)
 	require.NoError(p.T, err)
