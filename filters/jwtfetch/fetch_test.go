@@ -241,7 +241,7 @@ func TestDeadWorkerLosesTheLease(t *testing.T) {
 	dead := p.sent[0].waiting[0]
 	p.workers, p.sent = p.workers[1:], p.sent[1:]
 
-	p.run(leaseTime, nil)
+	p.run(500*time.Millisecond, nil)
 	require.Len(t, p.asked, 1, "the lease holds")
 	p.run(time.Second, nil)
 	require.Len(t, p.asked, 2, "another worker takes over")
