@@ -13,6 +13,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/promote"
 	"github.com/wasmfleet/wasmfleet/tools/publish"
 	"github.com/wasmfleet/wasmfleet/tools/render"
+	"github.com/wasmfleet/wasmfleet/tools/retire"
 	"github.com/wasmfleet/wasmfleet/tools/rules"
 	"github.com/wasmfleet/wasmfleet/tools/run"
 )
@@ -25,6 +26,7 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 		publish.Command(),
 		inspect.Command(),
 		promote.Command(),
+		retire.Command(),
 		render.Command(),
 		rules.Command(),
 		diff.Command(),
