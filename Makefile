@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test ci examples fork e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
+.PHONY: help tools envoys build test ci examples fork e2e soak bench check publish init upgrade login promote render diff run demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ push: bin/wasmfleet
 init: bin/wasmfleet ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
 	@bin/wasmfleet init --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
 
+upgrade: ## merge a later wasmfleet into this fork, which keeps what is its own [FROM=url REF=main]
+	@scripts/upgrade $(if $(or $(FROM),$(REF)),'$(or $(FROM),https://github.com/wasmfleet/wasmfleet.git)') $(if $(REF),'$(REF)')
+
 login: $(CRANE) ## keep credentials for REPO's registry, as docker login does; the password comes from stdin [USERNAME=name]
 	@$(CRANE) auth login '$(firstword $(subst /, ,$(REPO)))' --username '$(USERNAME)' --password-stdin
 
@@ -109,6 +112,7 @@ demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) #
 ## ---- tests and checks
 
 test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
+	@scripts/samples README.md docs/*.md
 	@go test -tags envoy ./internal/... ./tools/...
 	@go test -tags envoy -count=1 ./filters/... ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
@@ -135,7 +139,7 @@ e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own 
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
 fork: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI) | tools-quiet ## a fork that renames, deletes, adds and upgrades stays green
-	@go test -tags envoy -count=1 -timeout 30m ./test/fork
+	@go test -tags envoy,fork -count=1 -timeout 30m ./test/fork
 
 demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # Shows the whole way on this machine: build, publish, promote, render, run, and two changes picked up live. Called by
 # `make demo`. It works in a temporary copy of the tree and calls only the commands that you would call.
+#
+# samples: filters/addheader filters/jwtfetch manifests/overlays/dev manifests/overlays/staging
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
+gone=$("$here/scripts/samples" scripts/demo.sh)
+[ -z "$gone" ] || { echo "$gone"; exit; }
 copy=$(mktemp -d "${TMPDIR:-/tmp}/wasmfleet-demo.XXXXXX")
 pids=()
 cleanup() {
