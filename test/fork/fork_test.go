@@ -103,9 +103,11 @@ func TestUpgrade(t *testing.T) {
 	require.ElementsMatch(t, append(want, strings.Fields(string(theirs))...), changed)
 	kept, err := os.ReadFile(filepath.Join("testdata", "said"))
 	require.NoError(t, err)
-	for line := range strings.Lines(string(kept)) {
-		require.Contains(t, out, strings.TrimSpace(line))
+	lines := strings.Split(strings.TrimSpace(string(kept)), "\n")
+	for _, line := range lines {
+		require.Contains(t, out, line)
 	}
+	require.Len(t, strings.Split(out, "\n"), len(lines)+1, "and how many commits were merged")
 
 	fork.run("make -s build render")
 	require.Empty(t, fork.run("git status --porcelain -- manifests"), "what is rendered is what was committed")
