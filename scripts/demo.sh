@@ -2,7 +2,7 @@
 # Shows the whole way on this machine: build, publish, promote, render, run, and two changes picked up live. Called by
 # `make demo`. It works in a temporary copy of the tree and calls only the commands that you would call.
 #
-# samples: filters/addheader filters/jwtfetch manifests/overlays/dev manifests/overlays/staging
+# samples: filters/addheader filters/jwtfetch manifests/overlays/dev/addheader-config.yaml manifests/overlays/staging
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
