@@ -64,7 +64,7 @@ var faults = []fault{
 	{name: "no last chunk", answer: raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n29\r\n"+good+"\r\n", hangUp), failed: "noanswer"},
 	{name: "bad chunk", answer: raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n"+good, hangUp), failed: "badstatus|noanswer"},
 	// Another status, with a good token.
-	{name: "204", answer: says(204, ""), failed: "badstatus"},
+	{name: "204", answer: says(204, ""), failed: "notoken"},
 	{name: "301", answer: says(301, good), failed: "badstatus"},
 	{name: "302", answer: says(302, good), failed: "badstatus"},
 	{name: "304", answer: says(304, ""), failed: "badstatus"},
@@ -108,14 +108,25 @@ var faults = []fault{
 	{name: "token of 8 KiB and a byte", answer: says(200, `{"access_token":"`+strings.Repeat("a", 8<<10+1)+`","expires_in":300}`), failed: "badtoken"},
 	{name: "empty token", answer: says(200, `{"access_token":"","expires_in":300}`), failed: "notoken"},
 	// The lifetime is not what it should be.
+	{name: "token twice", answer: says(200, `{"access_token":"a.b.c","access_token":"a.b.c","expires_in":300}`), failed: "badtoken"},
+	{name: "HTML for text", answer: says(200, "<html>"), where: "text: true", life: for300s, failed: "badtoken"},
 	{name: "no expiry", answer: says(200, `{"access_token":"a.b.c"}`), failed: "nolifetime"},
 	{name: "expiry in the past", answer: says(200, `{"access_token":"`+jwt(`{"exp":1}`)+`"}`), life: "jwt: true", failed: "nolifetime"},
 	{name: "negative expiry", answer: says(200, `{"access_token":"a.b.c","expires_in":-300}`), failed: "nolifetime"},
+	{name: "huge expiry", answer: says(200, `{"access_token":"a.b.c","expires_in":1`+strings.Repeat("0", 400)+`}`), failed: "nolifetime"},
+	{name: "huge exponent", answer: says(200, `{"access_token":"a.b.c","expires_in":1e999999999}`), failed: "nolifetime"},
+	{name: "a time for a lifetime", answer: says(200, `{"access_token":"a.b.c","expires_in":1795646182}`), failed: "nolifetime"},
+	{name: "a lifetime for a time", answer: says(200, good), life: "jsonTime: /expires_in", failed: "nolifetime"},
 	{name: "no JWT", answer: says(200, good), life: "jwt: true", failed: "nolifetime"},
 	{name: "JWT of garbage", answer: says(200, `{"access_token":"a.b`+strings.Repeat("_", 100)+`.c"}`), life: "jwt: true", failed: "nolifetime"},
 	// Odd, but a token all the same.
 	{name: "CR in a header", answer: raw("HTTP/1.1 200 OK\r\nauthorization: a\rb\r\ncontent-length: 0\r\n\r\n", hangUp), where: hasHeader, life: for300s}, // Envoy drops it
-	{name: "huge expiry", answer: says(200, `{"access_token":"a.b.c","expires_in":1`+strings.Repeat("0", 400)+`}`)},
+	{name: "201", answer: says(201, good)},
+	{name: "exponent", answer: says(200, `{"access_token":"a.b.c","expires_in":3e2}`)},
+	{name: "white space round the token", answer: says(200, `{"access_token":"\ta.b.c\r\n","expires_in":300}`)},
+	{name: "byte order mark", answer: says(200, "\xef\xbb\xbf"+good)},
+	{name: "another field twice, in Latin-1", answer: says(200, "{\"n\xfc\":\"\xfc\",\"n\xfc\":\"\xff\","+good[1:])},
+	{name: "text", answer: says(200, "a.b.c\n", "content-type", "text/plain"), where: "text: true", life: for300s},
 	{name: "huge exp", answer: says(200, `{"access_token":"`+jwt(`{"exp":99999999999999999999}`)+`"}`), life: "jwt: true"},
 	{name: "wrong content type", answer: says(200, good, "content-type", "image/png")},
 	{name: "early hint", answer: raw("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 41\r\n\r\n"+good, hangUp)},
@@ -131,7 +142,7 @@ func (f fault) config(path, more string) string {
 		}
 		return value
 	}
-	return fmt.Sprintf(`{upstream: {host: %s, port: 80}, request: {path: %s, timeout: 300ms}, token: {%s}, lifetime: {%s}%s}`,
+	return fmt.Sprintf(`{hosts: ['*'], upstream: {host: %s, port: 80}, request: {path: %s, timeout: 300ms}, token: {%s}, lifetime: {%s}%s}`,
 		or(f.host, "token.internal"), path, or(f.where, "json: /access_token"), or(f.life, "json: /expires_in"), more)
 }
 
@@ -215,7 +226,14 @@ func TestFaultsWithToken(t *testing.T) {
 				return
 			}
 			w.Header().Set("authorization", firstToken)
-			fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, firstToken)
+			switch {
+			case f.where == "text: true":
+				fmt.Fprint(w, firstToken)
+			case strings.HasPrefix(f.life, "jsonTime"):
+				fmt.Fprintf(w, `{"access_token":%q,"expires_in":9999999999}`, firstToken)
+			default:
+				fmt.Fprintf(w, `{"access_token":%q,"expires_in":300}`, firstToken)
+			}
 		})
 		next := envoytest.Filter(t, "jwtfetch", f.config(path, fmt.Sprintf(`, refresh: 1s, header: x-token-%d`, i)))
 		next.Plugin.Name = fmt.Sprintf("jwtfetch-%d", i)
@@ -257,13 +275,19 @@ func jwt(claims string) string {
 // failures is how many fetches have failed for one of the reasons.
 func failures(p *envoytest.Proxy, reasons string) int {
 	p.T.Helper()
-	return p.Stat(`wasmcustom\.jwtfetch\.failures\.(` + reasons + `)\.total`)
+	return p.Stat(`wasmcustom\.wasm_filter\.[^.]+\.jwtfetch\.failures\.(` + reasons + `)\.total`)
 }
 
+// allFailures are the failures of all filters, by reason.
 func allFailures(p *envoytest.Proxy) map[string]int {
-	stats, err := p.Stats(p.T.Context(), `^wasmcustom\.jwtfetch\.f`)
+	stats, err := p.Stats(p.T.Context(), `^wasmcustom\.wasm_filter\.[^.]+\.jwtfetch\.failures`)
 	require.NoError(p.T, err)
-	return stats
+	byReason := map[string]int{}
+	for name, n := range stats {
+		_, reason, _ := strings.Cut(name, ".failures.")
+		byReason[reason] += n
+	}
+	return byReason
 }
 
 // says answers with status, body and headers, given as name and value in turn.

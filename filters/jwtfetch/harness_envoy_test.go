@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
@@ -18,7 +20,7 @@ const tokenService = "token.internal:80"
 // jwtfetch is the compiled filter with a configuration in YAML, fetching from the token service.
 func jwtfetch(t *testing.T, config string) sandbox.Filter {
 	t.Helper()
-	return envoytest.Filter(t, "jwtfetch", "{upstream: {host: token.internal, port: 80}, request: {path: /auth}, "+strings.TrimPrefix(config, "{"))
+	return envoytest.Filter(t, "jwtfetch", "{hosts: ['*'], upstream: {host: token.internal, port: 80}, request: {path: /auth}, "+strings.TrimPrefix(config, "{"))
 }
 
 // start is envoytest.Start with a token service that gives good tokens, if the setup does not bring one.
@@ -44,4 +46,13 @@ func denied(a envoytest.Answer) error {
 		return fmt.Errorf("want jwtfetch's 503, got %d: %s", a.StatusCode, a.Text)
 	}
 	return nil
+}
+
+// adminPage is what Envoy's admin interface has at a path.
+func adminPage(p *envoytest.Proxy, path string) string {
+	p.T.Helper()
+	r, err := envoytest.Get(p.T.Context(), p.Admin()+path)
+	require.NoError(p.T, err)
+	require.Equal(p.T, http.StatusOK, r.Status, r.Body)
+	return r.Body
 }

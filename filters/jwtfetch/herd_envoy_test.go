@@ -37,6 +37,13 @@ func (l *fetchLog) take() map[string][]time.Time {
 	return log
 }
 
+// of is the log of a proxy.
+func (l *fetchLog) of(proxy string) []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log[proxy]
+}
+
 // Proxies of eight workers each start together, and again: each fetches once, and once for each refresh.
 func TestNoHerd(t *testing.T) {
 	t.Parallel()
@@ -71,6 +78,56 @@ func TestNoHerd(t *testing.T) {
 	}
 }
 
+// Proxies that get a configuration at once which needs a new token, while requests come, ask once each, not at once, and deny nobody.
+func TestNoHerdOnAPush(t *testing.T) {
+	t.Parallel()
+	const workers = 8
+	herd := envoytest.Size(3, 5)
+	service := &fetchLog{log: map[string][]time.Time{}}
+	setups := make([]envoytest.Setup, herd)
+	for i := range setups {
+		setups[i] = envoytest.Setup{Filters: envoytest.Chain(herdFilter(t, i, "true")), Services: tokens(service.ServeHTTP), Workers: workers}
+	}
+	proxies := envoytest.StartTogether(t, setups...)
+	var traffic []*envoytest.Traffic
+	for _, p := range proxies {
+		p.WhenServing()
+		traffic = append(traffic, p.Traffic(2, "/", envoytest.OK))
+	}
+	service.take()
+	var pushed sync.WaitGroup
+	for i, p := range proxies {
+		next := envoytest.Filter(t, "jwtfetch", fmt.Sprintf(`{hosts: ['*'], upstream: {host: token.internal, port: 80},
+			request: {path: /new, headers: {x-proxy: "new %d"}}, token: {json: /access_token}, lifetime: {json: /expires_in}}`, i))
+		pushed.Go(func() {
+			if refused, err := p.Apply(t.Context(), envoytest.Chain(next), nil); err != nil || len(refused) > 0 {
+				t.Error(refused, err)
+			}
+		})
+	}
+	pushed.Wait()
+	for _, tr := range traffic {
+		tr.AtLeast(200)
+		tr.Stop()
+	}
+	var first, last time.Time
+	for i := range proxies {
+		fetches := service.of(fmt.Sprintf("new %d", i))
+		require.Len(t, fetches, 1, "proxy %d", i)
+		if first.IsZero() || fetches[0].Before(first) {
+			first = fetches[0]
+		}
+		if fetches[0].After(last) {
+			last = fetches[0]
+		}
+	}
+	t.Logf("%d proxies of %d workers asked within %s", herd, workers, last.Sub(first))
+	require.Greater(t, last.Sub(first), 5*time.Millisecond, "all at once")
+	for _, p := range proxies {
+		p.NeverTrapped()
+	}
+}
+
 // The control: without sharing, each worker fetches for itself.
 func TestWithoutSharingWorkersFetchEach(t *testing.T) {
 	t.Parallel()
@@ -78,11 +135,11 @@ func TestWithoutSharingWorkersFetchEach(t *testing.T) {
 	service := &fetchLog{log: map[string][]time.Time{}}
 	p := start(t, envoytest.Setup{Filters: envoytest.Chain(herdFilter(t, 0, "false")), Services: tokens(service.ServeHTTP), Workers: workers})
 	p.WhenServing()
-	require.Eventually(t, func() bool { return p.Stat(`wasmcustom\.jwtfetch\.fetches\.total`) >= workers }, envoytest.Timeout, envoytest.Interval)
+	require.Eventually(t, func() bool { return p.Stat(`wasmcustom\.wasm_filter\.[^.]+\.jwtfetch\.fetches\.total`) >= workers }, envoytest.Timeout, envoytest.Interval)
 }
 
 func herdFilter(t *testing.T, proxy int, share string) sandbox.Filter {
-	return envoytest.Filter(t, "jwtfetch", fmt.Sprintf(`{upstream: {host: token.internal, port: 80}, share: %s,
+	return envoytest.Filter(t, "jwtfetch", fmt.Sprintf(`{hosts: ['*'], upstream: {host: token.internal, port: 80}, share: %s,
 		request: {path: /auth, headers: {x-proxy: "%d"}}, token: {json: /access_token}, lifetime: {fixed: 2s}}`, share, proxy))
 }
 

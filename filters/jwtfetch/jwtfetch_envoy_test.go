@@ -81,7 +81,7 @@ func TestJwtfetchHeals(t *testing.T) {
 		}
 		sandbox.Tokens(w, r)
 	})})
-	p.Logs("jwtfetch: fetching token: want status 200, got 500")
+	p.Logs("jwtfetch: test/jwtfetch: outbound|80||token.internal: fetching token: want status 2xx, got 500")
 	require.Equal(t, http.StatusServiceUnavailable, p.Get("/").Status)
 	healed.Store(true)
 	p.WhenServing()

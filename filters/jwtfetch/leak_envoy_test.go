@@ -41,7 +41,7 @@ func TestTokenNeverLeaks(t *testing.T) {
 		"good":             {`{"access_token":"` + canary + `.b.c","expires_in":300}`, "", oauth, 200},
 		"good header":      {"", "Bearer " + canary + ".b.c", `{token: {header: authorization}, lifetime: {fixed: 300s}}`, 200},
 		"not JSON":         {`{"access_token":"` + canary + `.b.c"`, "", oauth, 503},
-		"bad bytes":        {`{"access_token":"` + canary + `\r\n","expires_in":300}`, "", oauth, 503},
+		"bad bytes":        {`{"access_token":"` + canary + `\r\nx: y","expires_in":300}`, "", oauth, 503},
 		"no lifetime":      {`{"access_token":"` + canary + `"}`, "", oauth, 503},
 		"odd lifetime":     {`{"access_token":"` + canary + `","expires_in":"` + canary + `"}`, "", oauth, 503},
 		"no JWT":           {"", canary, `{token: {header: authorization}, lifetime: {jwt: true}}`, 503},
@@ -54,7 +54,7 @@ func TestTokenNeverLeaks(t *testing.T) {
 			reached := make(chan struct{})
 			p := start(t, envoytest.Setup{
 				// Another configuration: the one of the test comes when all logs are on.
-				Filters: envoytest.Chain(envoytest.Filter(t, "jwtfetch", `{upstream: {host: token.internal, port: 80}, request: {path: /}, token: {json: /x}, lifetime: {json: /y}}`)),
+				Filters: envoytest.Chain(envoytest.Filter(t, "jwtfetch", `{hosts: ['*'], upstream: {host: token.internal, port: 80}, request: {path: /}, token: {json: /x}, lifetime: {json: /y}}`)),
 				Services: tokens(func(w http.ResponseWriter, _ *http.Request) {
 					if tc.header != "" {
 						w.Header().Set("authorization", tc.header)
@@ -87,9 +87,9 @@ func TestTokenNeverLeaks(t *testing.T) {
 			})
 			if tc.status == 200 {
 				<-reached // the canary is alive
-				p.Logs("jwtfetch: got a token of")
+				p.Logs(": got a token of")
 			} else {
-				p.Logs("jwtfetch: fetching token: ")
+				p.Logs(": fetching token: ")
 			}
 			tr.AtLeast(1000) // Envoy writes the access log 64 KiB at a time
 			tr.Stop()
@@ -146,8 +146,8 @@ func loggers(p *envoytest.Proxy) (names []string) {
 	return names
 }
 
-// accessLog adds an access log in Envoy's own format to the proxy's listener and returns what reads it.
-func accessLog(p *envoytest.Proxy) func() string {
+// configFolder is where the proxy reads its configuration from.
+func configFolder(p *envoytest.Proxy) string {
 	p.T.Helper()
 	var info struct {
 		Options struct {
@@ -155,7 +155,13 @@ func accessLog(p *envoytest.Proxy) func() string {
 		} `json:"command_line_options"`
 	}
 	require.NoError(p.T, json.Unmarshal([]byte(p.Post("/server_info")), &info))
-	dir := filepath.Dir(info.Options.Bootstrap)
+	return filepath.Dir(info.Options.Bootstrap)
+}
+
+// accessLog adds an access log in Envoy's own format to the proxy's listener and returns what reads it.
+func accessLog(p *envoytest.Proxy) func() string {
+	p.T.Helper()
+	dir := configFolder(p)
 	file := filepath.Join(dir, "lds.json")
 	data, err := os.ReadFile(file)
 	require.NoError(p.T, err)

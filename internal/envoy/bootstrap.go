@@ -12,6 +12,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -152,6 +153,11 @@ func Bootstrap(listeners, clusters string) *bootstrapv3.Bootstrap {
 			LdsConfig: FromFile(listeners),
 			CdsConfig: FromFile(clusters),
 		},
+		// As Istio's bootstrap has it: docs/metrics.md.
+		StatsConfig: &metricsv3.StatsConfig{StatsTags: []*metricsv3.TagSpecifier{{
+			TagName:  "wasm_filter",
+			TagValue: &metricsv3.TagSpecifier_Regex{Regex: `(wasm_filter\.(.+?)\.)`},
+		}}},
 	}
 }
 

@@ -24,9 +24,10 @@ type Process struct {
 	logged  int        // how many there were
 }
 
-// Start starts a program and calls log for each entry, one at a time.
-func Start(path string, args []string, log func(LogEntry)) (*Process, error) {
+// Start starts a program, with more variables in its environment than ours has, and calls log for each entry, one at a time.
+func Start(path string, args, env []string, log func(LogEntry)) (*Process, error) {
 	p := &Process{cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
 	// A group of its own: ^C in the terminal must reach us alone, or Envoy is gone before we know why.
 	p.cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{Setpgid: true})
 	stderr, err := p.cmd.StderrPipe()

@@ -45,6 +45,7 @@ var Rules = []Rule{
 	ruleSelector,
 	ruleSharedVM,
 	ruleTokenExposure,
+	ruleTokenScope,
 	ruleURL,
 	ruleVerificationKey,
 }

@@ -51,6 +51,7 @@ func Check(ctx context.Context, program string, p *plugin.Plugin, module []byte)
 	defer cancel()
 	args := append([]string{"--mode", "validate", "--config-path", config, "--log-level", "warning"}, envoy.LogFlags...)
 	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), plugin.Placeholders(p)...)
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()
 	switch exit := (*exec.ExitError)(nil); {

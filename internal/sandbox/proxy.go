@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	listenerName   = "sandbox"
-	backendCluster = "backend"
+	listenerName = "sandbox"
+	// As Istio names the cluster of a service, so that filters which look at it see a host: backend.internal.
+	backendCluster = "outbound|80||backend.internal"
 	readyTimeout   = 60 * time.Second
 	changeTimeout  = 30 * time.Second
 	pollInterval   = 3 * time.Millisecond
@@ -101,7 +102,9 @@ func CheckFree(address netip.AddrPort) error {
 }
 
 func (p *Proxy) start(ctx context.Context, c Config) error {
+	var plugins []*plugin.Plugin
 	for _, f := range c.Filters {
+		plugins = append(plugins, f.Plugin)
 		resource, err := p.dir.extension(f)
 		if err != nil {
 			return err
@@ -141,7 +144,7 @@ func (p *Proxy) start(ctx context.Context, c Config) error {
 		"--disable-hot-restart",
 		// A changed chain serves new connections at once; the old ones are asked to close and have this long to do so.
 		"--drain-time-s", "5", "--drain-strategy", "immediate",
-	}, envoy.LogFlags...), log)
+	}, envoy.LogFlags...), plugin.Placeholders(plugins...), log) // who comes later has to do with our environment
 	if err != nil {
 		return err
 	}

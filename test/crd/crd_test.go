@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package crd holds the embedded CRDs against the modules of Istio's API, which the Go module proxy serves.
 package crd
 

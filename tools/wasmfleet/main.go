@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/tools/adopt"
 	"github.com/wasmfleet/wasmfleet/tools/diff"
 	"github.com/wasmfleet/wasmfleet/tools/environments"
 	initverb "github.com/wasmfleet/wasmfleet/tools/init"
@@ -23,6 +24,7 @@ var program = cli.Program{
 	About: `GitOps for Envoy Wasm filters on Istio: images of filters, their pins in each environment, and the manifests that Argo CD syncs.
 Make calls it; it works from any folder and in any repository of this shape (--dir, --filters).`,
 	Verbs: []cli.Command{
+		adopt.Command(),
 		publish.Command(),
 		inspect.Command(),
 		promote.Command(),
