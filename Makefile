@@ -168,7 +168,7 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters
 
 pins: build bin/wasmfleet ## pin in every environment what this tree builds, without a registry
 	@bin/wasmfleet publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(FILTERS) >/dev/null
-	@for env in $$(bin/wasmfleet environments); do $(MAKE) --no-print-directory promote TO=$$env REFS='$(REFS)' || exit; done
+	@for env in $$(bin/wasmfleet environments); do $(MAKE) --no-print-directory promote TO=$$env REFS='$(REFS)' PROMOTEFLAGS='--unpublished --allow-loopback' || exit; done
 
 clean: ## remove what was built; .tools/ stays
 	@rm -rf build bin

@@ -66,6 +66,9 @@ var (
 	sizeSyntax  = regexp.MustCompile(`^[1-9][0-9]{0,5}kB$`)
 )
 
+// ValidName reports whether a filter, and its folder, image and object, may have that name.
+func ValidName(name string) bool { return nameSyntax.MatchString(name) }
+
 // Load reads every filter below dir, sorted by name; what is wrong in a plugin.yaml is a finding. Folders without a plugin.yaml (such as internal) are not filters.
 func Load(dir string) ([]Filter, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*", File))
@@ -155,7 +158,7 @@ func (f Filter) Limit() int {
 
 func (f Filter) check() error {
 	switch {
-	case !nameSyntax.MatchString(f.Name):
+	case !ValidName(f.Name):
 		return fmt.Errorf("name %q: want lower-case letters and digits, no dash, at most 63", f.Name)
 	case f.Title == "" || f.Description == "":
 		return errors.New("title and description are required: registries show them")

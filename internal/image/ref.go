@@ -2,11 +2,15 @@ package image
 
 import (
 	"fmt"
+	"net"
 	"path"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
+
+// Unpublished is the line that says of a file of references that nothing was pushed.
+const Unpublished = "# publish --dry-run: these images are in no registry"
 
 // Ref names one image: the tag is for people, the digest decides.
 type Ref struct {
@@ -43,6 +47,16 @@ func (r Ref) String() string {
 		return r.Repo + "@" + r.Digest
 	}
 	return r.Repo + ":" + r.Tag + "@" + r.Digest
+}
+
+// Loopback reports whether the registry is on this machine, where no cluster finds it.
+func (r Ref) Loopback() bool {
+	host, _, _ := strings.Cut(r.Repo, "/")
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Filter is the filter's name: the last element of the repository.

@@ -82,24 +82,28 @@ func split(files Files, overlay kustomization, s *Source) ([]*chunk, bool) {
 			return nil, false
 		}
 	}
-	owner := map[string]int{} // kind and name → entry of resources, -1 when there are several
 	texts := make([]map[string]bool, len(overlay.Resources))
-	for _, d := range s.documents {
-		if d.entry < 0 {
-			continue
-		}
-		if api := lookup(d.root, "apiVersion"); !d.patch && (api == nil || !istioGroup.MatchString(api.Value)) {
+	targets := map[int]int{} // patch of the overlay → chunk
+	ids := map[resid.ResId]bool{}
+	for _, w := range s.written {
+		if w.entry < 0 || !istioGroup.MatchString(w.ids[0].Group) || ids[w.id()] {
 			return nil, false
 		}
-		id := d.kind + " " + d.name
-		if at, known := owner[id]; known && at != d.entry {
-			return nil, false
+		ids[w.id()] = true
+		if texts[w.entry] == nil {
+			texts[w.entry] = map[string]bool{}
 		}
-		owner[id] = d.entry
-		if texts[d.entry] == nil {
-			texts[d.entry] = map[string]bool{}
+		for _, d := range w.documents {
+			addTexts(texts[w.entry], d.root)
+			if d.dir != overlay.dir {
+				continue
+			}
+			at := w.entry / chunkSize
+			if other, several := targets[d.index]; several && other != at || d.operations {
+				return nil, false
+			}
+			targets[d.index] = at
 		}
-		addTexts(texts[d.entry], d.root)
 	}
 	var chunks []*chunk
 	for i, resource := range overlay.Resources {
@@ -112,22 +116,6 @@ func split(files Files, overlay kustomization, s *Source) ([]*chunk, bool) {
 			c.texts[text] = true
 		}
 	}
-	targets := map[int]int{} // patch of the overlay → chunk
-	for _, d := range s.documents {
-		if d.entry >= 0 || !d.patch || d.dir != overlay.dir {
-			continue
-		}
-		entry, known := owner[d.kind+" "+d.name]
-		if !known || d.operations {
-			return nil, false
-		}
-		at := entry / chunkSize
-		if other, several := targets[d.index]; several && other != at {
-			return nil, false
-		}
-		targets[d.index] = at
-		addTexts(chunks[at].texts, d.root)
-	}
 	for i, p := range overlay.Patches {
 		at, known := targets[i]
 		if !known {
@@ -139,7 +127,7 @@ func split(files Files, overlay kustomization, s *Source) ([]*chunk, bool) {
 }
 
 // istioGroup are the kinds whose objects kustomize knows no references between.
-var istioGroup = regexp.MustCompile(`\.istio\.io/`)
+var istioGroup = regexp.MustCompile(`\.istio\.io$`)
 
 // separable reports whether the kustomization has only fields whose effect ends at each object.
 func separable(files Files, k kustomization) bool {

@@ -47,68 +47,83 @@ func readSource(files Files, root, dir string) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := walker{files: files, root: root, real: real, top: dir, seen: map[string]bool{}, source: &Source{entry: -1}}
-	return w.source, w.walk(dir)
+	w := walker{files: files, root: root, real: real, top: dir, known: map[string]kustomization{}, source: &Source{}}
+	w.source.written, err = w.walk(dir, nil)
+	return w.source, err
 }
 
 type walker struct {
 	files      Files
 	root, real string // real is root without symbolic links
 	top        string // the overlay
-	seen       map[string]bool
+	known      map[string]kustomization
 	source     *Source
 }
 
-func (w walker) walk(dir string) error {
-	if w.seen[dir] {
-		return nil
+// walk gives the objects of a kustomization; a component is given those that it changes and adds to.
+func (w walker) walk(dir string, objects []*written) ([]*written, error) {
+	k, known := w.known[dir]
+	if !known {
+		var err error
+		if k, err = w.readKustomization(dir); err != nil {
+			return nil, err
+		}
+		if len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 || k.HelmGlobals != nil {
+			return nil, fmt.Errorf("%s: helm charts are not rendered: helm is a program that this would run. commit what it makes as a base", k.file)
+		}
+		w.known[dir] = k
 	}
-	w.seen[dir] = true
-	k, content, documents, err := w.readKustomization(dir)
-	if err != nil {
-		return err
-	}
-	if len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 || k.HelmGlobals != nil {
-		return fmt.Errorf("%s: helm charts are not rendered: helm is a program that this would run. commit what it makes as a base", k.file)
-	}
-	for i, entry := range slices.Concat(k.Resources, k.Components, k.Generators, k.Transformers, k.Validators) {
+	for i, entry := range k.Resources {
+		added, err := w.include(k, entry, nil)
+		if err != nil {
+			return nil, err
+		}
 		if dir == w.top {
-			w.source.entry = -1
-			if i < len(k.Resources) {
-				w.source.entry = i
+			for _, o := range added {
+				o.entry = i
 			}
 		}
-		if strings.Contains(entry, "\n") {
-			continue // written in place
-		}
-		if err := w.inside(k.file, entry, filepath.Join(dir, entry)); err != nil {
-			return err
-		}
-		info, err := os.Stat(filepath.Join(dir, entry))
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", k.file, err)
-		case info.IsDir():
-			if err := w.walk(filepath.Join(dir, entry)); err != nil {
-				return err
-			}
-		default:
-			documents, err := w.load(k, entry)
-			if err != nil {
-				return err
-			}
-			w.source.add(document{file: filepath.Join(dir, entry)}, documents, nil)
+		objects = append(objects, added...)
+	}
+	for _, entry := range k.Components {
+		var err error
+		if objects, err = w.include(k, entry, objects); err != nil {
+			return nil, err
 		}
 	}
-	if dir == w.top {
-		w.source.entry = -1
+	for _, entry := range slices.Concat(k.Generators, k.Transformers, k.Validators) {
+		if _, err := w.include(k, entry, nil); err != nil {
+			return nil, err
+		}
 	}
-	if err := w.source.addPatches(k, content, func(path string) ([]*yaml.Node, error) { return w.load(k, path) }); err != nil {
-		return err
+	if err := k.addPatches(objects, func(path string) ([]*yaml.Node, error) { return w.load(k, path) }); err != nil {
+		return nil, err
 	}
-	w.source.kustomizations = append(w.source.kustomizations, k)
-	w.source.addImages(k.file, documents)
-	return nil
+	k.transform(objects)
+	if !known {
+		w.source.kustomizations = append(w.source.kustomizations, k)
+	}
+	return objects, nil
+}
+
+// include reads an entry of a kustomization, a file or a folder.
+func (w walker) include(k kustomization, entry string, objects []*written) ([]*written, error) {
+	if strings.Contains(entry, "\n") {
+		return objects, nil // written in place
+	}
+	path := filepath.Join(k.dir, entry)
+	if err := w.inside(k.file, entry, path); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.file, err)
+	}
+	if info.IsDir() {
+		return w.walk(path, objects)
+	}
+	documents, err := w.load(k, entry)
+	return append(objects, objectsIn(path, documents)...), err
 }
 
 // inside refuses what is remote or leaves the root.
@@ -136,24 +151,26 @@ func (w walker) load(k kustomization, entry string) ([]*yaml.Node, error) {
 	return documents, err
 }
 
-func (w walker) readKustomization(dir string) (k kustomization, content []byte, documents []*yaml.Node, err error) {
+func (w walker) readKustomization(dir string) (k kustomization, err error) {
 	k.dir = dir
 	for _, name := range konfig.RecognizedKustomizationFileNames() {
 		k.file = filepath.Join(dir, name)
-		content, documents, err = readYAML(w.files, k.file)
+		var documents []*yaml.Node
+		k.content, documents, err = readYAML(w.files, k.file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return k, nil, nil, err
+			return k, err
 		}
-		if err := k.Unmarshal(content); err != nil {
-			return k, nil, nil, fmt.Errorf("%s: %w", k.file, err)
+		if err := k.Unmarshal(k.content); err != nil {
+			return k, fmt.Errorf("%s: %w", k.file, err)
 		}
 		k.FixKustomization() // bases, of old, are resources
-		return k, content, documents, nil
+		k.images = imagesIn(k.file, documents)
+		return k, nil
 	}
-	return k, nil, nil, fmt.Errorf("%s holds no kustomization.yaml", dir)
+	return k, fmt.Errorf("%s holds no kustomization.yaml", dir)
 }
 
 // looksRemote is for the message only: kustomize takes as remote what is no local file.

@@ -13,7 +13,9 @@ import (
 
 // Build builds every environment in memory and applies the rules. Say is told hints; step, what comes next.
 func Build(envs []manifests.Environment, filters []catalog.Filter, say func(format string, args ...any), step func(what string)) ([]*manifests.Result, []Finding, error) {
-	go crd.Prepare(plugin.APIs[0].APIVersion, plugin.APIs[0].Kind) // while kustomize builds
+	for _, env := range envs {
+		go crd.Prepare(env.Istio, plugin.APIs[0].APIVersion, plugin.APIs[0].Kind) // while kustomize builds
+	}
 	var results []*manifests.Result
 	findings := []Finding{}
 	for _, env := range envs {

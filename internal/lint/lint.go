@@ -4,7 +4,6 @@ package lint
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 
@@ -36,8 +35,10 @@ var Rules = []Rule{
 	ruleGatewayMode,
 	ruleIstioVersion,
 	ruleLabel,
+	ruleNamespace,
 	ruleOrder,
 	rulePhase,
+	rulePinned,
 	rulePullSecret,
 	ruleSchema,
 	ruleSecret,
@@ -74,7 +75,7 @@ type Finding struct {
 }
 
 func (f Finding) String() string {
-	at := f.File
+	at := f.File + ": line unknown"
 	if f.Line > 0 {
 		at = fmt.Sprintf("%s:%d", f.File, f.Line)
 	}
@@ -93,7 +94,7 @@ func Failing(findings []Finding) bool {
 // Check applies every rule. The findings are in the order of files, lines and rules. That a rule is allowed which does not exist is an
 // error; the hint says of a name that it is an old one.
 func Check(r *manifests.Result) (findings []Finding, hints []string, err error) {
-	allowed, hints, err := allowedRules(r.Env)
+	allowed, hints, err := allowances(r.Env)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +104,11 @@ func Check(r *manifests.Result) (findings []Finding, hints []string, err error) 
 		}
 		rule.check(r, func(at Place, format string, args ...any) {
 			f := At(r, rule.Name, at, format, args...)
-			f.Allowed = allowed[rule.Name]
+			for _, a := range allowed {
+				if a.Rule == rule.Name && a.Allows(at.object.GetNamespace(), at.object.GetName()) {
+					f.Allowed = a.Reason
+				}
+			}
 			findings = append(findings, f)
 		})
 	}
@@ -129,27 +134,29 @@ func AtField(r *manifests.Result, rule string, p manifests.Plugin, field []strin
 // At is a finding at a place.
 func At(r *manifests.Result, rule string, at Place, format string, args ...any) Finding {
 	o := at.object
-	f := Finding{File: r.Env.Dir, Object: fmt.Sprintf("%s %q", o.GetKind(), o.GetName()), Message: fmt.Sprintf(format, args...), Rule: rule}
-	if file, line := r.Source.Find(o.OrgId().Kind, o.OrgId().Name, at.field); line > 0 {
+	name := o.GetName()
+	if r.SeveralNamespaces() && o.GetNamespace() != "" {
+		name = o.GetNamespace() + "/" + name
+	}
+	f := Finding{File: r.Env.Dir, Object: fmt.Sprintf("%s %q", o.GetKind(), name), Message: fmt.Sprintf(format, args...), Rule: rule}
+	if file, line := r.Source.Find(o.Resource, at.field); line > 0 {
 		f.File, f.Line = file, line
 	}
 	return f
 }
 
-// allowedRules are the reasons of the rules that the environment allows, by the rules' names of today.
-func allowedRules(env manifests.Environment) (reasons map[string]string, hints []string, err error) {
+// allowances are those of the environment, by the rules' names of today.
+func allowances(env manifests.Environment) (all []manifests.Allowance, hints []string, err error) {
 	file := filepath.Join(env.Dir, manifests.File)
-	reasons = map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(env.Allow)) {
-		current := name
-		if now, ok := renamed[name]; ok {
-			current = now
-			hints = append(hints, fmt.Sprintf("%s: allow: rule %q is called %q now. change the name", file, name, now))
+	for _, a := range env.Allow {
+		if now, ok := renamed[a.Rule]; ok {
+			hints = append(hints, fmt.Sprintf("%s: allow: rule %q is called %q now. change the name", file, a.Rule, now))
+			a.Rule = now
 		}
-		if !slices.ContainsFunc(Rules, func(r Rule) bool { return r.Name == current }) {
-			return nil, nil, cli.Finding(`%s: allow: unknown rule %q. "wasmfleet rules" lists them`, file, name)
+		if !slices.ContainsFunc(Rules, func(r Rule) bool { return r.Name == a.Rule }) {
+			return nil, nil, cli.Finding(`%s: allow: unknown rule %q. "wasmfleet rules" lists them`, file, a.Rule)
 		}
-		reasons[current] = env.Allow[name]
+		all = append(all, a)
 	}
-	return reasons, hints, nil
+	return all, hints, nil
 }

@@ -16,10 +16,13 @@ var ruleAmbiguousYAML = Rule{
 	"pluginConfig: {on: 1}, or {id: 9007199254740993}",
 	func(r *manifests.Result, found report) {
 		for _, p := range r.Plugins {
+			written, known := r.Source.Written(p.Object.Resource, p.API().Path("pluginConfig"))
+			if !known && len(p.Spec.PluginConfig.GetFields()) > 0 {
+				found(at(p, "pluginConfig"), "no file is known that writes this object, so its pluginConfig was not checked. write the object in a file of resources")
+			}
 			seen := map[string]bool{}
-			id := p.Object.OrgId()
-			for _, config := range r.Source.Written(id.Kind, id.Name, p.API().Path("pluginConfig")) {
-				walkScalars(config, []string{"pluginConfig"}, func(field []string, n *yaml.Node) {
+			for _, node := range written {
+				walkScalars(node.Node, append([]string{"pluginConfig"}, node.Path...), func(field []string, n *yaml.Node) {
 					if why := ambiguous(n); why != "" && !seen[strings.Join(field, "\x00")] {
 						seen[strings.Join(field, "\x00")] = true
 						found(at(p, field...), "%s: %s %s", strings.Join(field, "."), n.Value, why)

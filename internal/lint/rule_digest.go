@@ -16,7 +16,7 @@ var ruleDigest = Rule{
 		for _, p := range r.Plugins {
 			url := p.Spec.Url
 			if filter, ok := strings.CutPrefix(url, manifests.Scheme); ok {
-				if _, pinned := r.Pins[filter]; pinned {
+				if len(r.Pinned(filter)) > 0 {
 					found(at(p, "url"), "url %q is not replaced by its pin in %s: kustomize does not know that the field holds an image. add components/filter-image to the components there", url, r.Env.PinsFile())
 					continue
 				}

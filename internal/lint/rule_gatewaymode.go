@@ -1,41 +1,40 @@
 package lint
 
 import (
+	"slices"
+
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
-	"istio.io/api/type/v1beta1"
+	"github.com/wasmfleet/wasmfleet/internal/selection"
 )
 
 var ruleGatewayMode = Rule{
 	"gateway-mode",
-	"match can be true for the chosen workloads: the listeners of a gateway count as those of a client",
+	"match can be true for the chosen workloads: a gateway's listeners count as a client's, a waypoint's as a server's, and those have no port",
 	"targetRefs: [{kind: Gateway, …}] and match: [{mode: SERVER}]",
 	func(r *manifests.Result, found report) {
 		for _, p := range r.Plugins {
-			if len(p.Spec.Match) == 0 || !forGateway(p) {
-				continue
+			chosen := selection.Of(p.Namespace, &p.Spec)
+			whatever := chosen
+			whatever.Match = nil
+			env := r.Env.Selection()
+			if len(chosen.Match) == 0 || !env.MayRun(whatever) {
+				continue // the selector rule says what is wrong
 			}
-			never := true
-			for _, m := range p.Spec.Match {
-				never = never && m.Mode == v1beta1.WorkloadMode_SERVER
+			if gateways := undecided(env, chosen); len(gateways) > 0 && env.MayRun(chosen) {
+				if all, none := assumed(env, gateways), assumed(env, nil); all.MayRun(chosen) != none.MayRun(chosen) {
+					found(at(p, "match"), "whether Gateway %s is a waypoint decides whether this ever runs: a gateway's listeners count as a client's, a waypoint's as a server's, without port. say it with waypoints in %s ([] for none)", gateways[0], manifests.File)
+					continue
+				}
 			}
-			if never {
+			switch {
+			case env.MayRun(chosen):
+			case !slices.ContainsFunc(env.Proxies(whatever), func(proxy selection.Proxy) bool {
+				return !proxy.Waypoint && whatever.Attached(proxy, env.RootNamespace)
+			}):
+				found(at(p, "match"), "match never matches a waypoint: its listeners count as those of a server, and have no port. use mode SERVER without ports, or leave match out")
+			default:
 				found(at(p, "match"), "mode SERVER never matches a gateway: its listeners count as those of a client. use CLIENT, or leave match out")
 			}
 		}
 	},
-}
-
-// forGateway reports whether the plugin is for gateways, as far as its own fields tell.
-func forGateway(p manifests.Plugin) bool {
-	for _, ref := range append(p.Spec.TargetRefs, p.Spec.TargetRef) {
-		if ref.GetKind() == "Gateway" || ref.GetKind() == "GatewayClass" {
-			return true
-		}
-	}
-	// What Istio's own charts put on the pods of its gateways.
-	switch p.Spec.Selector.GetMatchLabels()["istio"] {
-	case "ingressgateway", "egressgateway", "eastwestgateway":
-		return true
-	}
-	return false
 }

@@ -23,7 +23,7 @@ var ruleIstioVersion = Rule{
 				found(at(p), "Istio %s is not supported. supported: %s", r.Env.Istio, strings.Join(minors, ", "))
 				continue
 			}
-			if least := plugin.APIOf(r.Env.API).Since; here < slices.Index(minors, least) {
+			if least := plugin.APIOf(r.Env.API).Since; p.API() == plugin.APIs[0] && here < slices.Index(minors, least) {
 				found(at(p), "api %s needs Istio %s, the environment runs %s. use another api in environment.yaml", r.Env.API, least, r.Env.Istio)
 			}
 			if p.Filter != nil && p.Filter.Istio != "" {

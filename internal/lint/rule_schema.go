@@ -2,6 +2,7 @@ package lint
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"runtime"
 	"strings"
@@ -19,21 +20,21 @@ var ruleSchema = Rule{
 	"every object of Istio's passes the schema and the CEL rules of its CRD, and has no unknown field: the API server would refuse or drop it",
 	"phase: LATE, or selecter instead of selector",
 	func(r *manifests.Result, found report) {
-		checkSchema(r.Objects, true, found)
+		checkSchema(r.Env.Istio, r.Objects, true, found)
 		if r.Env.API != plugin.APIs[0].Kind {
 			// What render made of them. A problem here that was none above is render's own.
-			checkSchema(r.Rendered, false, found)
+			checkSchema(r.Env.Istio, r.Rendered, false, found)
 		}
 	},
 }
 
-func checkSchema(objects []manifests.Object, asWritten bool, found report) {
+func checkSchema(minor string, objects []manifests.Object, asWritten bool, found report) {
 	problemsOf, errs := make([][]crd.Problem, len(objects)), make([]error, len(objects))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, o := range objects {
 		group.Go(func() error {
-			problemsOf[i], errs[i] = problemsIn(o)
+			problemsOf[i], errs[i] = problemsIn(minor, o)
 			return nil
 		})
 	}
@@ -41,6 +42,7 @@ func checkSchema(objects []manifests.Object, asWritten bool, found report) {
 	for i, o := range objects {
 		problems, err := problemsOf[i], errs[i]
 		switch {
+		case errors.Is(err, crd.ErrUnknown) && !asWritten: // the istio-version rule says so
 		case errors.Is(err, crd.ErrUnknown):
 			found(atObject(o, "apiVersion"), "%v", err)
 		case err != nil:
@@ -54,16 +56,19 @@ func checkSchema(objects []manifests.Object, asWritten bool, found report) {
 			if asWritten {
 				at = atObject(o, segments.FindAllString(p.Field, -1)...)
 			}
-			if p.Field == "" {
-				found(at, "%s", p.Message)
-			} else {
-				found(at, "%s: %s", p.Field, p.Message)
+			message := p.Message
+			if p.Field != "" {
+				message = p.Field + ": " + message
 			}
+			if p.Since != "" {
+				message += fmt.Sprintf(" (the environment runs Istio %s; %s has it)", minor, p.Since)
+			}
+			found(at, "%s", message)
 		}
 	}
 }
 
-func problemsIn(o manifests.Object) ([]crd.Problem, error) {
+func problemsIn(minor string, o manifests.Object) ([]crd.Problem, error) {
 	data, err := o.MarshalJSON()
 	if err != nil {
 		return nil, err
@@ -72,7 +77,7 @@ func problemsIn(o manifests.Object) ([]crd.Problem, error) {
 	if err := utiljson.Unmarshal(data, &decoded); err != nil {
 		return nil, err
 	}
-	return crd.Check(decoded)
+	return crd.Check(minor, decoded)
 }
 
 // segments are the names and indices in a field path such as spec.match[0].ports.

@@ -4,9 +4,9 @@ package manifests
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +16,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/kustomize"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
+	"github.com/wasmfleet/wasmfleet/internal/selection"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -37,15 +38,27 @@ type Environment struct {
 	// Capabilities is minimal when a filter may only make the calls that its plugin.yaml lists. Only an EnvoyFilter can say so, and
 	// one always does.
 	Capabilities string `yaml:"capabilities"`
-	// Allow switches a rule of render off: rule → reason. Its findings are still shown, with the reason.
-	Allow map[string]string `yaml:"allow"`
+	// RootNamespace is the mesh's; istio-system when absent.
+	RootNamespace string `yaml:"rootNamespace"`
+	// Waypoints are the Gateways that are waypoints, as namespace/name. When the field is there, [] too, any other Gateway is a gateway;
+	// when it is absent, nobody has said.
+	Waypoints []string `yaml:"waypoints"`
+	// Allow lets findings of a rule pass, each with a reason. They are still shown.
+	Allow Allowances `yaml:"allow"`
 
 	files   kustomize.Files // the disk, with the pins that are not saved yet
-	unsaved *unsaved
+	unsaved []unsaved
 }
 
 // Minimal as capabilities restricts a filter to what its plugin.yaml lists.
 const Minimal = "minimal"
+
+// Selection is what of the environment decides who gets a plugin.
+func (e Environment) Selection() selection.Environment {
+	return selection.Environment{RootNamespace: cmp.Or(e.RootNamespace, "istio-system"), Waypoints: e.Waypoints, Said: e.Waypoints != nil}
+}
+
+var waypointSyntax = regexp.MustCompile(`^[a-z0-9-]+/[a-z0-9.-]+$`)
 
 var istioSyntax = regexp.MustCompile(`^1\.[0-9]{1,3}$`)
 
@@ -78,8 +91,10 @@ func (e Environment) check(file string) error {
 		return cli.Finding("%s: upstream %q is the environment itself", file, e.Name)
 	case !istioSyntax.MatchString(e.Istio):
 		return cli.Finding(`%s: istio %q: want a quoted minor such as "1.29"`, file, e.Istio)
-	case slices.Contains(slices.Collect(maps.Values(e.Allow)), ""):
-		return cli.Finding("%s: allow: want a reason for each rule", file)
+	case slices.ContainsFunc(e.Waypoints, func(w string) bool { return !waypointSyntax.MatchString(w) }):
+		return cli.Finding("%s: waypoints: want namespace/name of each Gateway that is a waypoint", file)
+	case slices.ContainsFunc(e.Allow, func(a Allowance) bool { return a.Rule == "" || a.Reason == "" }):
+		return cli.Finding("%s: allow: want a rule and a reason for each entry", file)
 	case e.Capabilities != "" && e.Capabilities != Minimal:
 		return cli.Finding("%s: capabilities %q: want %s, or leave it out", file, e.Capabilities, Minimal)
 	case plugin.APIOf(e.API) == nil:

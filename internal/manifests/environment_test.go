@@ -94,7 +94,7 @@ images:
 		"a": {Repo: "example.com/filters/a", Tag: "v1", Digest: digest},
 	})
 	require.NoError(t, err)
-	require.True(t, next.Changed())
+	require.Equal(t, []string{env.PinsFile()}, next.Changed())
 	inMemory, err := next.Pins()
 	require.NoError(t, err)
 	require.Len(t, inMemory, 2)

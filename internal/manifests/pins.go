@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -33,12 +34,37 @@ type imageEntry struct {
 	Digest  string `yaml:"digest"`
 }
 
+// FilePins are the pins of one file.
+type FilePins struct {
+	File string
+	Pins Pins
+}
+
 // Pins reads the pins of the environment. A missing file means none; what is wrong in it is a finding.
-func (e Environment) Pins() (Pins, error) {
+func (e Environment) Pins() (Pins, error) { return e.pinsIn(e.PinsFile()) }
+
+// AllPins are the pins of the environment, and those of folders of it that have pins of their own, by file.
+func (e Environment) AllPins() (all []FilePins, err error) {
+	for _, file := range e.pinsFiles() {
+		pins, err := e.pinsIn(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, FilePins{file, pins})
+	}
+	return all, nil
+}
+
+func (e Environment) pinsFiles() []string {
+	nested, _ := filepath.Glob(filepath.Join(e.Dir, "*", "digests", "kustomization.yaml"))
+	return append([]string{e.PinsFile()}, nested...)
+}
+
+func (e Environment) pinsIn(file string) (Pins, error) {
 	var doc struct {
 		Images []imageEntry `yaml:"images"`
 	}
-	data, err := e.files.Read(e.PinsFile())
+	data, err := e.files.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Pins{}, nil
 	}
@@ -46,7 +72,7 @@ func (e Environment) Pins() (Pins, error) {
 		return nil, err
 	}
 	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, cli.Finding("%s: %w", e.PinsFile(), err)
+		return nil, cli.Finding("%s: %w", file, err)
 	}
 	pins := Pins{}
 	for _, i := range doc.Images {
@@ -55,60 +81,142 @@ func (e Environment) Pins() (Pins, error) {
 			continue // an ordinary image of the overlay's own
 		}
 		if _, twice := pins[filter]; twice {
-			return nil, cli.Finding("%s: %s is pinned twice. remove one entry", e.PinsFile(), filter)
+			return nil, cli.Finding("%s: %s is pinned twice. remove one entry", file, filter)
 		}
 		repo, ok := strings.CutPrefix(i.NewName, ociScheme)
 		if !ok {
-			return nil, cli.Finding("%s: newName %q of %s: want %shost/path. run promote", e.PinsFile(), i.NewName, filter, ociScheme)
+			return nil, cli.Finding("%s: newName %q of %s: want %shost/path. run promote", file, i.NewName, filter, ociScheme)
 		}
 		ref := image.Ref{Repo: repo, Tag: i.NewTag, Digest: i.Digest}
 		if _, err := image.ParseRef(ref.String()); err != nil {
-			return nil, cli.Finding("%s: pin of %s: %w", e.PinsFile(), filter, err)
+			return nil, cli.Finding("%s: pin of %s: %w", file, filter, err)
 		}
 		pins[filter] = ref
 	}
 	return pins, nil
 }
 
-// unsaved is the content of a pins file that is not written yet, and what it was made from.
-type unsaved struct{ before, after []byte }
+// unsaved is the content of a file that is not written yet, and what it was made from.
+type unsaved struct {
+	file          string
+	before, after []byte
+}
 
-// WithPins is the environment with these pins set, in memory: what is built of it has them. Save writes them.
+// WithPins is the environment with these pins set, in memory: what is built of it has them. A folder with pins of its own follows in
+// the filters that it pins. Save writes them.
 func (e Environment) WithPins(pins Pins) (Environment, error) {
-	before, err := e.files.Read(e.PinsFile())
+	return e.editPins(func(file string, content []byte, has Pins) ([]byte, error) {
+		if file != e.PinsFile() {
+			own := Pins{}
+			for filter, ref := range pins {
+				if _, ok := has[filter]; ok {
+					own[filter] = ref
+				}
+			}
+			return setPins(content, own)
+		}
+		return setPins(content, pins)
+	})
+}
+
+// WithoutPins is the environment without pins of these filters, in memory.
+func (e Environment) WithoutPins(filters ...string) (Environment, error) {
+	return e.editPins(func(_ string, content []byte, _ Pins) ([]byte, error) { return removePins(content, filters) })
+}
+
+func (e Environment) editPins(edit func(file string, content []byte, has Pins) ([]byte, error)) (Environment, error) {
+	all, err := e.AllPins()
 	if err != nil {
 		return e, err
 	}
-	after, err := setPins(before, pins)
-	if err != nil {
-		return e, cli.Finding("%s: %w", e.PinsFile(), err)
+	for _, f := range all {
+		content, err := e.files.Read(f.File)
+		if err != nil {
+			return e, err
+		}
+		after, err := edit(f.File, content, f.Pins)
+		if err != nil {
+			return e, cli.Finding("%s: %w", f.File, err)
+		}
+		if e, err = e.With(f.File, after); err != nil {
+			return e, err
+		}
 	}
-	if e.files, err = e.files.With(e.PinsFile(), after); err != nil {
-		return e, err
-	}
-	e.unsaved = &unsaved{before, after}
 	return e, nil
 }
 
-// Changed reports whether WithPins has changed a pin.
-func (e Environment) Changed() bool {
-	return e.unsaved != nil && !bytes.Equal(e.unsaved.before, e.unsaved.after)
+// Read is the content of a file of the tree, with what is changed in memory.
+func (e Environment) Read(file string) ([]byte, error) { return e.files.Read(file) }
+
+// With is the environment with other content in a file of the tree, in memory.
+func (e Environment) With(file string, after []byte) (Environment, error) {
+	before, err := e.files.Read(file)
+	if err != nil || bytes.Equal(before, after) {
+		return e, err
+	}
+	if e.files, err = e.files.With(file, after); err != nil {
+		return e, err
+	}
+	e.unsaved = slices.Clone(e.unsaved)
+	for i, u := range e.unsaved {
+		if u.file == file {
+			e.unsaved[i].after = after
+			return e, nil
+		}
+	}
+	e.unsaved = append(e.unsaved, unsaved{file, before, after})
+	return e, nil
 }
 
-// Save writes the pins that WithPins has set, unless somebody changed the file meanwhile. Who calls it holds the lock. Nothing else
+// Changed are the files that are changed in memory.
+func (e Environment) Changed() (files []string) {
+	for _, u := range e.unsaved {
+		files = append(files, u.file)
+	}
+	return files
+}
+
+// Save writes the files that are changed in memory, unless somebody changed one meanwhile. Who calls it holds the lock. Nothing else
 // writes pins.
 func (e Environment) Save() error {
-	if e.unsaved == nil {
-		return nil
+	for _, u := range e.unsaved {
+		now, err := kustomize.OnDisk().Read(u.file)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(now, u.before) {
+			return fmt.Errorf("%s changed while this command worked. nothing was written; run it again", u.file)
+		}
 	}
-	now, err := kustomize.OnDisk().Read(e.PinsFile())
+	for _, u := range e.unsaved {
+		if err := atomicfile.Write(u.file, u.after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removePins removes the entries of these filters.
+func removePins(content []byte, filters []string) ([]byte, error) {
+	doc, err := yaml.Parse(string(content))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !bytes.Equal(now, e.unsaved.before) {
-		return fmt.Errorf("%s changed while promote worked. nothing was written; run promote again", e.PinsFile())
+	images, err := doc.Pipe(yaml.Lookup("images"))
+	if err != nil || images == nil {
+		return content, err
 	}
-	return atomicfile.Write(e.PinsFile(), e.unsaved.after)
+	before := len(images.Content())
+	for _, filter := range filters {
+		if _, err := images.Pipe(yaml.ElementSetter{Keys: []string{"name"}, Values: []string{Scheme + filter}}); err != nil {
+			return nil, err
+		}
+	}
+	if len(images.Content()) == before {
+		return content, nil
+	}
+	text, err := doc.String()
+	return []byte(text), err
 }
 
 // setPins sets the given pins and leaves comments, order and everything else in the file as they are.

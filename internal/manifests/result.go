@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/provider"
@@ -17,7 +18,7 @@ import (
 // Result is what an environment is rendered to, before it is written.
 type Result struct {
 	Env      Environment
-	Pins     Pins
+	Pins     []FilePins
 	Source   *kustomize.Source // the lines that it comes from
 	Objects  []Object          // as kustomize makes them
 	Plugins  []Plugin          // in the order of the filter chain
@@ -47,7 +48,7 @@ func Build(env Environment, filters []catalog.Filter, step func(what string)) (*
 		return nil, err
 	}
 	r := &Result{Env: env, Source: source}
-	if r.Pins, err = env.Pins(); err != nil {
+	if r.Pins, err = env.AllPins(); err != nil {
 		return nil, err
 	}
 	if r.Objects, err = objectsOf(resources); err != nil {
@@ -61,6 +62,21 @@ func Build(env Environment, filters []catalog.Filter, step func(what string)) (*
 	return r, err
 }
 
+// Pinned are the pins of a filter, in the environment and in folders of it that have their own.
+func (r *Result) Pinned(filter string) (refs []image.Ref) {
+	for _, f := range r.Pins {
+		if ref, ok := f.Pins[filter]; ok {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// Renders reports whether an object deploys the filter.
+func (r *Result) Renders(filter string) bool {
+	return slices.ContainsFunc(r.Plugins, func(p Plugin) bool { return FilterOf(p.Spec.Url) == filter })
+}
+
 // Files are the rendered objects by the file that they go to.
 func (r *Result) Files() map[string][]byte { return filesOf(r.Rendered) }
 
@@ -72,20 +88,34 @@ func filesOf(objects []Object) map[string][]byte {
 	return files
 }
 
-func objectsOf(resources []*resource.Resource) ([]Object, error) {
+// SeveralNamespaces reports whether the objects are in more than one namespace, so that a name alone does not tell which is meant.
+func (r *Result) SeveralNamespaces() bool {
+	var resources []*resource.Resource
+	for _, o := range r.Objects {
+		resources = append(resources, o.Resource)
+	}
+	return severalNamespaces(resources)
+}
+
+func severalNamespaces(resources []*resource.Resource) bool {
 	namespaces := map[string]bool{}
 	for _, r := range resources {
 		if ns := r.CurId().EffectiveNamespace(); ns != resid.TotallyNotANamespace {
 			namespaces[ns] = true
 		}
 	}
+	return len(namespaces) > 1
+}
+
+func objectsOf(resources []*resource.Resource) ([]Object, error) {
+	several := severalNamespaces(resources)
 	var objects []Object
 	for _, r := range resources {
 		yaml, err := r.AsYAML()
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, Object{r, fileName(r, len(namespaces) > 1), yaml})
+		objects = append(objects, Object{r, fileName(r, several), yaml})
 	}
 	return objects, nil
 }

@@ -106,6 +106,11 @@ func notInEnvoyFilter(w *extensions.WasmPlugin) map[string]string {
 	if p := w.Priority.GetValue(); p > maxEnvoyFilterPriority || p < -maxEnvoyFilterPriority {
 		lost["priority"] = fmt.Sprintf("want one between -%d and %[1]d", maxEnvoyFilterPriority)
 	}
+	for _, ref := range append(w.TargetRefs, w.TargetRef) {
+		if kind := ref.GetKind(); kind == "Service" || kind == "ServiceEntry" {
+			lost["targetRefs"] = "istiod attaches an EnvoyFilter to no " + kind + ". use another api"
+		}
+	}
 	for _, m := range w.Match {
 		if len(m.Ports) > 0 {
 			lost["match"] = "ports of an EnvoyFilter are those of listeners, which are not the ports of match. leave ports out, or use another api"

@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package build proves that a module's bytes, and so its digest, are a function of the sources.
 package build
 

@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package docs proves README.md and docs/: their commands run, their YAML is what the files hold.
 package docs
 

@@ -1,3 +1,5 @@
+//go:build envoy
+
 package envoy
 
 import (
@@ -11,8 +13,6 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
-
-const megabyte = 1 << 20
 
 // A filter that reads headers does not grow: what the host puts into the guest is freed there.
 func TestMemoryIsFlat(t *testing.T) {

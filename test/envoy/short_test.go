@@ -1,4 +1,4 @@
-//go:build !soak
+//go:build envoy && !soak
 
 package envoy
 
@@ -6,6 +6,8 @@ import "time"
 
 // The short form of the suite, for every `make test`. soak_test.go has the long one.
 const (
+	longForm = false
+
 	memoryRequests  = 100_000
 	controlRequests = 60_000
 	controlGrowth   = 8 * megabyte

@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package envoy tests in a real Envoy what holds for every filter: those of this repository by way of their examples, and fixtures
 // in testdata. A filter's own tests of this kind stand beside it.
 //
@@ -17,6 +19,8 @@ import (
 )
 
 const root = "../.."
+
+const megabyte = 1 << 20
 
 // shown is a filter of this repository with its examples.
 type shown struct {

@@ -1,4 +1,4 @@
-//go:build soak
+//go:build envoy && soak
 
 package envoy
 
@@ -6,6 +6,8 @@ import "time"
 
 // The long form of the suite: `make soak`.
 const (
+	longForm = true
+
 	memoryRequests  = 2_000_000
 	controlRequests = 500_000
 	controlGrowth   = 50 * megabyte

@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package examples runs the examples of every filter in a real Envoy: filters/<filter>/examples/*.yaml. Nothing here knows a filter.
 package examples
 

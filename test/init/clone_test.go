@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package init tests `make init` in a clone.
 package init
 

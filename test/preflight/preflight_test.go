@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package preflight tests what asks a real Envoy whether a filter starts: internal/preflight and the verb preflight.
 package preflight
 

@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package run tests the verb run, which starts a real Envoy.
 package run
 

@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package sandbox tests internal/sandbox with a real Envoy.
 package sandbox
 

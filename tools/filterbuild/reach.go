@@ -2,11 +2,11 @@ package main
 
 import (
 	"go/ast"
+	"go/token"
 	"slices"
 	"strconv"
 	"strings"
 
-	"golang.org/x/tools/go/callgraph"
 	"golang.org/x/tools/go/callgraph/rta"
 	"golang.org/x/tools/go/packages"
 	"golang.org/x/tools/go/ssa"
@@ -28,18 +28,46 @@ func (p *program) goroutines() findings {
 	for _, exported := range p.exporters() {
 		roots = append(roots, exported...)
 	}
-	graph := rta.Analyze(roots, true).CallGraph
+	sites := mentions(rta.Analyze(roots, true))
 	var list findings
-	for f, node := range graph.Nodes {
-		if f == nil || p.ownFunction(f) || !starts(f) {
+	for f := range sites {
+		if p.ownFunction(f) || !starts(f) {
 			continue
 		}
-		if edge := p.ownCaller(node); edge != nil {
-			list = append(list, finding{p.at(edge.Pos()),
+		if at := p.ownSite(f, sites); at.IsValid() {
+			list = append(list, finding{p.at(at),
 				"this leads to " + f.String() + ", which starts a goroutine: a filter is built without a scheduler. do the work in OnTick or a callout's answer [guest-goroutine]"})
 		}
 	}
 	return list
+}
+
+// site is where a function is called, or mentioned: what the runtime calls by a linkname is only mentioned.
+type site struct {
+	by *ssa.Function
+	at token.Pos
+}
+
+func mentions(r *rta.Result) map[*ssa.Function][]site {
+	all := map[*ssa.Function][]site{}
+	for f, node := range r.CallGraph.Nodes {
+		for _, e := range node.Out {
+			all[e.Callee.Func] = append(all[e.Callee.Func], site{f, e.Pos()})
+		}
+		if f == nil {
+			continue
+		}
+		for _, b := range f.Blocks {
+			for _, i := range b.Instrs {
+				for _, operand := range i.Operands(nil) {
+					if g, ok := (*operand).(*ssa.Function); ok {
+						all[g] = append(all[g], site{f, i.Pos()})
+					}
+				}
+			}
+		}
+	}
+	return all
 }
 
 func starts(f *ssa.Function) bool {
@@ -51,24 +79,30 @@ func starts(f *ssa.Function) bool {
 	return false
 }
 
-// ownCaller is the nearest call by which the author's code comes to the function.
-func (p *program) ownCaller(to *callgraph.Node) *callgraph.Edge {
-	seen := map[*callgraph.Node]bool{to: true}
-	todo := []*callgraph.Node{to}
-	for len(todo) > 0 {
-		n := todo[0]
-		todo = todo[1:]
-		for _, e := range n.In {
-			if e.Caller.Func != nil && p.ownFunction(e.Caller.Func) && e.Pos().IsValid() {
-				return e
-			}
-			if !seen[e.Caller] {
-				seen[e.Caller] = true
-				todo = append(todo, e.Caller)
+// ownSite is the nearest line by which the author's code comes to the function; of several as near, the first.
+func (p *program) ownSite(to *ssa.Function, sites map[*ssa.Function][]site) token.Pos {
+	seen := map[*ssa.Function]bool{to: true}
+	for near := []*ssa.Function{to}; len(near) > 0; {
+		var next []*ssa.Function
+		var own []token.Pos
+		for _, f := range near {
+			for _, s := range sites[f] {
+				switch {
+				case s.by == nil || seen[s.by]:
+				case p.ownFunction(s.by) && s.at.IsValid():
+					own = append(own, s.at)
+				default:
+					seen[s.by] = true
+					next = append(next, s.by)
+				}
 			}
 		}
+		if len(own) > 0 {
+			return slices.Min(own)
+		}
+		near = next
 	}
-	return nil
+	return token.NoPos
 }
 
 // importer is the author's line that brings the package in.

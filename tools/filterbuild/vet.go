@@ -25,6 +25,7 @@ var noCall = map[string]map[string]string{
 		"Sleep": wait, "After": wait, "AfterFunc": wait, "NewTimer": wait, "NewTicker": wait, "Tick": wait,
 	},
 	"context": {"WithTimeout": deadline, "WithDeadline": deadline, "WithTimeoutCause": deadline, "WithDeadlineCause": deadline},
+	"iter":    {"Pull": coroutine, "Pull2": coroutine},
 	"net": {
 		"Dial": socket, "DialTimeout": socket, "DialTCP": socket, "DialUDP": socket, "DialUnix": socket, "Listen": socket, "ListenPacket": socket,
 		"LookupHost": socket, "LookupIP": socket, "LookupAddr": socket,
@@ -35,9 +36,10 @@ var noCall = map[string]map[string]string{
 }
 
 const (
-	wait     = "it would block the worker and all its connections, or end the VM. use proxywasm.SetTickPeriodMilliSeconds and OnTick"
-	deadline = "there are no timers without a scheduler, so it ends the VM. give DispatchHttpCall its timeout"
-	socket   = "a filter has no sockets. use proxywasm.DispatchHttpCall"
+	wait      = "it would block the worker and all its connections, or end the VM. use proxywasm.SetTickPeriodMilliSeconds and OnTick"
+	deadline  = "there are no timers without a scheduler, so it ends the VM. give DispatchHttpCall its timeout"
+	coroutine = "it needs a goroutine, and a filter is built without a scheduler. range over the sequence"
+	socket    = "a filter has no sockets. use proxywasm.DispatchHttpCall"
 )
 
 // vet lists what would compile and then fail in Envoy.

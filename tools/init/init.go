@@ -242,11 +242,11 @@ func write(results []*manifests.Result, edits []edit, stdout, stderr io.Writer) 
 	n := 0
 	say := func(file string) { n++; fmt.Fprintln(stdout, "changed", file) }
 	for _, r := range results {
-		if r.Env.Changed() {
-			if err := r.Env.Save(); err != nil {
-				return err
-			}
-			say(r.Env.PinsFile())
+		if err := r.Env.Save(); err != nil {
+			return err
+		}
+		for _, file := range r.Env.Changed() {
+			say(file)
 		}
 		changed, extra, err := r.Differences()
 		if err != nil {

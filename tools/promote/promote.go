@@ -19,6 +19,7 @@ import (
 type options struct {
 	dir, filters, refs, to    string
 	dryRun, verify, plainHTTP bool
+	unpublished, loopback     bool
 	wait                      time.Duration
 }
 
@@ -39,6 +40,8 @@ is written then. It prints the pins that changed.`,
 			f.StringVar(&o.to, "to", "", "`environment` to promote to (required)")
 			f.BoolVar(&o.dryRun, "dry-run", false, "print what would change, and findings; write nothing")
 			f.BoolVar(&o.verify, "verify", false, "first pull each new pin from its registry, by digest")
+			f.BoolVar(&o.unpublished, "unpublished", false, "take references of publish --dry-run, which are in no registry")
+			f.BoolVar(&o.loopback, "allow-loopback", false, "pin images of a registry on this machine, which no cluster finds, beyond the first environment")
 			f.BoolVar(&o.plainHTTP, "plain-http", false, "with --verify: talk HTTP to the registry (hosts on loopback may always)")
 			f.DurationVar(&o.wait, "wait", time.Minute, "how long to wait for another command that writes to the manifests")
 		},
@@ -69,23 +72,29 @@ func run(ctx context.Context, o options, filters []string, stdout, stderr io.Wri
 	if err != nil {
 		return err
 	}
-	changes, err := plan(o.dir, env, offer, filters)
+	say := func(format string, args ...any) { fmt.Fprintf(stderr, "promote: "+format+"\n", args...) }
+	p, err := plan(env, offer, filters, say)
 	if err != nil {
 		return err
 	}
-	if len(changes) == 0 {
-		fmt.Fprintf(stderr, "promote: nothing to do: %s already has these pins\n", env.Name)
+	if len(p.changes) == 0 {
+		say("nothing to do: %s already has these pins", env.Name)
 		return nil
 	}
+	for _, c := range p.changes {
+		if c.to.Loopback() && !env.Entry() && !o.loopback {
+			return cli.Finding("%s: %s is in a registry on this machine, which no cluster finds. publish it to a real one, or use --allow-loopback. nothing was written", c.filter, c.to)
+		}
+	}
 	if o.verify {
-		if err := verify(ctx, changes, o.plainHTTP); err != nil {
+		if err := verify(ctx, p.changes, o.plainHTTP); err != nil {
 			return err
 		}
 	}
-	if err := apply(ctx, o, env, changes, stderr); err != nil {
+	if err := apply(ctx, o, p.env, say, stderr); err != nil {
 		return err
 	}
-	for _, c := range changes {
+	for _, c := range p.changes {
 		fmt.Fprintf(stdout, "%s: %s\n", env.Name, c)
 	}
 	return nil
@@ -93,33 +102,24 @@ func run(ctx context.Context, o options, filters []string, stdout, stderr io.Wri
 
 // apply renders the environment with the new pins in memory, and writes pins and rendered manifests when nothing is wrong with them.
 // Those are several files, and a crash between them leaves what `render --check` shows: new pins, and old rendered files.
-func apply(ctx context.Context, o options, env manifests.Environment, changes []change, stderr io.Writer) error {
-	pins := manifests.Pins{}
-	for _, c := range changes {
-		pins[c.filter] = c.to
-	}
-	next, err := env.WithPins(pins)
-	if err != nil {
-		return fmt.Errorf("pinning in %s: %w", env.Name, err)
-	}
+func apply(ctx context.Context, o options, next manifests.Environment, say func(format string, args ...any), stderr io.Writer) error {
 	catalog, err := catalog.Load(o.filters)
 	if err != nil {
 		return err
 	}
 	bar := cli.NewProgress(stderr)
 	defer bar.End()
-	say := func(format string, args ...any) { fmt.Fprintf(stderr, "promote: "+format+"\n", args...) }
 	results, findings, err := lint.Build([]manifests.Environment{next}, catalog, say, bar.Step)
 	bar.End()
 	if err != nil {
-		return fmt.Errorf("rendering %s: %w. nothing was written", env.Name, err)
+		return fmt.Errorf("rendering %s: %w. nothing was written", next.Name, err)
 	}
 	for _, f := range findings {
 		fmt.Fprintln(stderr, f)
 	}
 	switch {
 	case lint.Failing(findings):
-		return cli.Finding("%s with these pins has findings. nothing was written", env.Name)
+		return cli.Finding("%s with these pins has findings. nothing was written", next.Name)
 	case o.dryRun:
 		say("--dry-run: nothing was written")
 		return nil
@@ -130,7 +130,7 @@ func apply(ctx context.Context, o options, env manifests.Environment, changes []
 		return err
 	}
 	if err := results[0].Write(); err != nil {
-		return fmt.Errorf(`%s: the pins are written, the rendered manifests are not: %w. run "make render ENV=%[1]s"`, env.Name, err)
+		return fmt.Errorf(`%s: the pins are written, the rendered manifests are not: %w. run "make render ENV=%[1]s"`, next.Name, err)
 	}
 	return nil
 }

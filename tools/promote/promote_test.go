@@ -203,7 +203,7 @@ func TestSomebodyEdits(t *testing.T) {
 	next, err := env.WithPins(manifests.Pins{"demo": {Repo: "ghcr.io/team/demo", Tag: "v1", Digest: "sha256:" + strings.Repeat("1", 64)}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(env.PinsFile(), []byte("# edited\n"), 0o644))
-	require.ErrorContains(t, next.Save(), "changed while promote worked. nothing was written; run promote again")
+	require.ErrorContains(t, next.Save(), "changed while this command worked. nothing was written; run it again")
 	content, err := os.ReadFile(env.PinsFile())
 	require.NoError(t, err)
 	require.Equal(t, "# edited\n", string(content))

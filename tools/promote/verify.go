@@ -23,6 +23,9 @@ func verify(ctx context.Context, changes []change, plainHTTP bool) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	for _, c := range changes {
+		if c.to == (image.Ref{}) {
+			continue
+		}
 		_, err := image.Pull(ctx, c.to, plainHTTP, remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("wasmfleet-promote"))
 		var answer *transport.Error
 		var network net.Error

@@ -108,7 +108,11 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 		}
 	}
 	if o.refs != "" {
-		if err := atomicfile.Write(o.refs, refs.Bytes()); err != nil {
+		written := refs.Bytes()
+		if o.dryRun {
+			written = append([]byte(image.Unpublished+"\n"), written...)
+		}
+		if err := atomicfile.Write(o.refs, written); err != nil {
 			return fmt.Errorf("writing --refs: %w", err)
 		}
 	}

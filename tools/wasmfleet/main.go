@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/tools/adopt"
 	"github.com/wasmfleet/wasmfleet/tools/diff"
 	"github.com/wasmfleet/wasmfleet/tools/environments"
 	initverb "github.com/wasmfleet/wasmfleet/tools/init"
@@ -13,6 +14,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/promote"
 	"github.com/wasmfleet/wasmfleet/tools/publish"
 	"github.com/wasmfleet/wasmfleet/tools/render"
+	"github.com/wasmfleet/wasmfleet/tools/retire"
 	"github.com/wasmfleet/wasmfleet/tools/rules"
 	"github.com/wasmfleet/wasmfleet/tools/run"
 )
@@ -22,9 +24,11 @@ var program = cli.Program{
 	About: `GitOps for Envoy Wasm filters on Istio: images of filters, their pins in each environment, and the manifests that Argo CD syncs.
 Make calls it; it works from any folder and in any repository of this shape (--dir, --filters).`,
 	Verbs: []cli.Command{
+		adopt.Command(),
 		publish.Command(),
 		inspect.Command(),
 		promote.Command(),
+		retire.Command(),
 		render.Command(),
 		rules.Command(),
 		diff.Command(),
