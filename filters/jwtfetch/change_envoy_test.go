@@ -130,8 +130,11 @@ func TestWaitingClientGoesAway(t *testing.T) {
 	})
 	impatient := &http.Client{Timeout: 50 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
 	for range 20 { // on both workers
-		_, err := impatient.Get(p.URL())
+		resp, err := impatient.Get(p.URL())
 		require.Error(t, err)
+		if resp != nil {
+			resp.Body.Close()
+		}
 	}
 	time.AfterFunc(100*time.Millisecond, func() { close(answer) })
 	require.Regexp(t, wellFormedToken, p.Get("/").Upstream(t).Headers["authorization"])
