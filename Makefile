@@ -135,6 +135,7 @@ e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own 
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 ./... # what Argo CD and the alerts are given
+	@cd test/tokens && CGO_ENABLED=0 go test -count=1 ./... # jwtfetch with a real OpenID provider
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
