@@ -136,6 +136,7 @@ e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own 
 	@cd bench && go test ./...
 	@for m in test/policy test/e2e; do (cd "$$m" && CGO_ENABLED=0 go vet ./...) || exit; done
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 ./... # what Argo CD and the alerts are given
+	@cd test/tokens && CGO_ENABLED=0 go test -count=1 ./... # jwtfetch with a real OpenID provider
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 

@@ -275,12 +275,12 @@ func (f *full) fetchedFor(environment string) {
 
 func (f *full) preflightRefuses(object string) {
 	f.Helper()
-	envoy, err := envoy.FindEnvoy()
+	program, err := envoy.FindEnvoy()
 	require.NoError(f, err)
 	for text, refused := range map[string]bool{object: true, f.addheader(nil): false} {
 		plugins, err := plugin.Plugins(map[string][]byte{"addheader.yaml": []byte(text)})
 		require.NoError(f, err)
-		err = preflight.Check(f.Context(), envoy, plugins[0], modules(f.T)["addheader"])
+		err = preflight.Check(f.Context(), program, plugins[0], modules(f.T)["addheader"])
 		if !refused {
 			require.NoError(f, err)
 			continue
