@@ -45,7 +45,7 @@ func Root(t *testing.T) string {
 	dir, err := os.Getwd()
 	require.NoError(t, err)
 	for {
-		_, module := os.Stat(filepath.Join(dir, "filters"))
+		_, module := os.Stat(filepath.Join(dir, "go.mod"))
 		if _, err := os.Stat(filepath.Join(dir, "filters")); err == nil && module == nil {
 			return dir
 		}
