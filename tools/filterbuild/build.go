@@ -61,8 +61,8 @@ func (b *builder) say(lines ...string) {
 // source is one filter and where its module goes.
 type source struct {
 	catalog.Filter
-	pattern string // for go list: ./filters/addheader
-	module  string // build/addheader.wasm
+	pattern string // for go list: ./filters/mine
+	module  string // build/mine.wasm
 	stamp   string // what its module would be stamped with
 	in      inputs
 }
