@@ -1,8 +1,5 @@
 # One way through: build -> publish -> promote -> render -> (Argo CD syncs). `make help` lists the targets.
-include Tools.mk
-
-# make init sets this.
-REPO ?= ghcr.io/wasmfleet
+include Tools.mk Fork.mk
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FILTERS := $(notdir $(patsubst %/plugin.yaml,%,$(wildcard filters/*/plugin.yaml)))
@@ -16,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
+.PHONY: help tools envoys build test ci examples fork e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +53,8 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 go_sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
 bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat)
 	@go build -trimpath -o $@ ./tools/filterbuild
-bin/%: $(call go_sources,tools internal)
-	@go build -trimpath -o $@ ./tools/$*
+bin/wasmfleet: $(call go_sources,tools internal)
+	@go build -trimpath -o $@ ./tools/wasmfleet
 
 ## ---- build: filterbuild is the only caller of tinygo and wasm-opt, and knows what a module is made of
 
@@ -70,80 +67,108 @@ build/%.wasm: bin/filterbuild FORCE | tools-quiet
 .PHONY: FORCE
 FORCE:
 
-## ---- publish, promote, render: see the tools' -h
+## ---- publish, promote, render: bin/wasmfleet -h
 
 # What publish printed last, for promote.
 REFS ?= build/refs
 
-publish: build bin/publish ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
-	@bin/publish --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+PUBLISH = bin/wasmfleet publish --repo '$(REPO)' --version '$(VERSION)'
 
-init: bin/initfork bin/render ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
-	@bin/initfork --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
-	@bin/render
+publish: build bin/wasmfleet ## push images to REPO, print their references [FILTER=x REPO=host/path VERSION=v PUBLISHFLAGS=…]
+	@$(PUBLISH) --refs '$(REFS)' $(PUBLISHFLAGS) $(or $(FILTER),$(FILTERS))
+
+# For scripts/ci-publish. push takes build/ as it is: whoever may write to the registry compiles nothing.
+.PHONY: changed push
+changed: build bin/wasmfleet
+	@$(PUBLISH) --changed $(FILTERS) >build/changed
+push: bin/wasmfleet
+	@$(PUBLISH) --refs '$(REFS)' $(FILTER)
+
+init: bin/wasmfleet ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
+	@bin/wasmfleet init --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
 
 login: $(CRANE) ## keep credentials for REPO's registry, as docker login does; the password comes from stdin [USERNAME=name]
 	@$(CRANE) auth login '$(firstword $(subst /, ,$(REPO)))' --username '$(USERNAME)' --password-stdin
 
-promote: bin/promote bin/render ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x]
-	@bin/promote $(if $(shell grep -s '^upstream: none' 'manifests/overlays/$(TO)/environment.yaml'),--refs '$(REFS)') --to '$(TO)' $(PROMOTEFLAGS) $(FILTER)
+promote: bin/wasmfleet ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x]
+	@bin/wasmfleet promote $$(bin/wasmfleet environments --entry | grep -qxF -- '$(TO)' && echo --refs '$(REFS)') --to '$(TO)' $(PROMOTEFLAGS) $(FILTER)
 
-render: bin/render ## manifests/rendered/<env> from the overlays [ENV=prod]
-	@bin/render $(ENV)
+render: bin/wasmfleet ## manifests/rendered/<env> from the overlays [ENV=prod]
+	@bin/wasmfleet render $(ENV)
 
-diff: bin/render ## what a reviewer wants to see, as Markdown: rendered manifests against those of a commit [BASE=origin/main]
+diff: bin/wasmfleet ## what a reviewer wants to see, as Markdown: rendered manifests against those of a commit [BASE=origin/main]
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive '$(or $(BASE),HEAD)' manifests/rendered | tar -x -C "$$dir" && \
-		bin/render --diff "$$dir/manifests/rendered" --format markdown
+		bin/wasmfleet diff --against "$$dir/manifests/rendered" --format markdown
 
-run: bin/run $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev LISTEN=127.0.0.1:8080]
-	@bin/run $(if $(LISTEN),--listen '$(LISTEN)') $(or $(ENV),dev)
+run: bin/wasmfleet $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev LISTEN=127.0.0.1:8080]
+	@bin/wasmfleet run $(if $(LISTEN),--listen '$(LISTEN)') $(or $(ENV),dev)
 
-demo: tools-quiet bin/publish bin/promote bin/render bin/run $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
+demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
 	@CRANE='$(CRANE)' scripts/demo.sh
 
 ## ---- tests and checks
 
-test: build bin/publish $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
-	@go test ./filters/... ./internal/... ./tools/...
+test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
+	@go test ./internal/... ./tools/...
+	@go test -tags envoy -count=1 ./filters/...
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
+ci: build bin/wasmfleet $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
+	@test/envoy/versions.sh
+	@$(ONENVOY) go test -tags envoy -count=1 ./filters/...
+	@$(ONENVOY) go test -count=1 -run '^TestExamples$$' ./test/examples
+	@bin/wasmfleet render --check
+	@bin/wasmfleet preflight
+	@$(if $(wildcard .github/workflows),$(ACTIONLINT))
+
+# ON=version takes that Envoy for the filters, one of those of `make envoys`.
+ONENVOY = $(if $(ON),ENVOY='$(TOOLS)/envoy-$(ON)/envoy')
+
+examples: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) | tools-quiet ## the examples of the filters, in a real Envoy [FILTER=x ON=Envoy's version]
+	@$(ONENVOY) go test -count=1 -run '^TestExamples$$$(if $(FILTER),/^$(FILTER)$$)' ./test/examples
+
 # The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
-e2e: build bin/publish $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
+e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 ./... # what Argo CD and the alerts are given
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
-demo-gitops: build bin/publish $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
+fork: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI) | tools-quiet ## a fork that renames, deletes, adds and upgrades stays green
+	@go test -count=1 -timeout 30m ./test/fork
+
+demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops
 
-soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio
+soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio [SHORT=1: in their short form]
 	@test/envoy/versions.sh
-	@go test -tags soak -count=1 -timeout 60m ./test/envoy
+	@for v in $$(test/envoy/versions.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
+		go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./filters/... ./test/examples ./test/envoy || exit; done
 
-bench: build bin/publish bin/render $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
+bench: build bin/wasmfleet $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
 	@bench/build.sh
 	@cd bench && go build -o build/ . ./publish ./render && build/bench $(BENCHFLAGS)
 	@cd bench/publish/oras && go build -o ../../build/oras oras.land/oras/cmd/oras
 	@cd bench && build/publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
 	@cd bench && build/render -kustomize '$(KUSTOMIZE)'
 
-check: build $(ACTIONLINT) $(GOLANGCI) bin/render ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
+check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
-	@go vet ./... && cd bench && go vet ./...
+	@go vet -tags envoy ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
 	@toolchain/wheel.sh zizmor $(ZIZMOR_VERSION) zizmor-$(ZIZMOR_VERSION).data/scripts/zizmor .tools/zizmor-$(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
 	@$(TOOLS)/zizmor-$(ZIZMOR_VERSION) -q --offline --no-progress --persona=auditor .github
 	@test/envoy/versions.sh
-	@bin/render --check --preflight
+	@bin/wasmfleet render --check
+	@bin/wasmfleet preflight
 	@go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { echo 'check: these differences are not committed:' >&2; git status --short >&2; exit 1; }
 
-pins: build bin/publish bin/promote bin/render ## pin in every environment what this tree builds, without a registry
-	@bin/publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(FILTERS) >/dev/null
-	@bin/promote --refs '$(REFS)' --to dev && bin/promote --to staging && bin/promote --to prod && bin/render
+pins: build bin/wasmfleet ## pin in every environment what this tree builds, without a registry
+	@bin/wasmfleet publish --dry-run --repo '$(REPO)' --version '$(VERSION)' --refs '$(REFS)' $(FILTERS) >/dev/null
+	@for env in $$(bin/wasmfleet environments); do $(MAKE) --no-print-directory promote TO=$$env REFS='$(REFS)' PROMOTEFLAGS='--unpublished --allow-loopback' || exit; done
 
 clean: ## remove what was built; .tools/ stays
 	@rm -rf build bin

@@ -19,8 +19,6 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
 )
 
 // A chain is a listener with copies of one peer's filter; it answers every request itself.
@@ -39,13 +37,13 @@ func (c chain) listener() (*listenerv3.Listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		filter, err := envoyconfig.Static(header(i), config)
+		filter, err := envoy.Static(header(i), config)
 		if err != nil {
 			return nil, err
 		}
 		filters = append(filters, filter)
 	}
-	return envoyconfig.Listener(c.peer.Name, c.addr, filters, []*routev3.Route{envoyconfig.DirectResponse("/", http.StatusOK, "ok\n")})
+	return envoy.Listener(c.peer.Name, c.addr, filters, []*routev3.Route{envoy.DirectResponse("/", http.StatusOK, "ok\n")})
 }
 
 // check asks once and wants the header of every copy.
@@ -105,7 +103,7 @@ func startEnvoy(ctx context.Context, path, dir string, workers int, chains []cha
 		}
 		resources.Listeners = append(resources.Listeners, l)
 	}
-	config, err := envoyconfig.Marshal(&bootstrapv3.Bootstrap{StaticResources: resources})
+	config, err := envoy.Marshal(&bootstrapv3.Bootstrap{StaticResources: resources})
 	if err != nil {
 		return nil, err
 	}

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
 )
 
 // What Envoy has itself needs no module, so these tests need no peer to be built.
 func native(t *testing.T) (options, []peer) {
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	return options{rounds: 2, starts: 1, seconds: 200 * time.Millisecond, envoy: envoy},
 		[]peer{{Name: nothing}, {Name: nothingAgain}, {Name: lua, native: newLua}}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -40,7 +40,7 @@ the machine's noise has spoilt is one.`,
 				return cli.Usage("want no arguments and positive numbers")
 			}
 			var err error
-			if o.envoy, err = preflight.FindEnvoy(); err != nil {
+			if o.envoy, err = envoy.FindEnvoy(); err != nil {
 				return err
 			}
 			return bench(ctx, o, stdout, stderr)

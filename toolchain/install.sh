@@ -56,18 +56,25 @@ use() {
   link "$1" "$2" "$at"
 }
 
+# with_packages PACKAGE...: installs these, and those that our own TinyGo needs to run and to link, as far as they are not there.
+with_packages() {
+  local llvm=$LLVM_VERSION packages=("$@")
+  compgen -G "/usr/lib/*/libLLVM*$llvm*" >/dev/null || packages+=("libllvm$llvm")
+  command -v "clang-$llvm" >/dev/null || packages+=("clang-$llvm")
+  command -v "wasm-ld-$llvm" >/dev/null || packages+=("lld-$llvm")
+  [ -f /usr/lib/wasm32-wasi/libc.a ] || packages+=(wasi-libc)
+  [ -d "/usr/lib/llvm-$llvm/lib/clang/$llvm/lib/wasi" ] || packages+=("libclang-rt-$llvm-dev-wasm32")
+  command -v wasm-opt >/dev/null || packages+=(binaryen)
+  [ ${#packages[@]} = 0 ] || system ${packages[@]+"${packages[@]}"}
+}
+
 # TinyGo is built from its Go module, whose zip lacks the git submodules: the tree it needs at run time is put together from
 # the module and Debian's wasi-libc and compiler-rt. The wasip1 target is edited for these and without the features that LLVM 19 lacks.
 build_tinygo() {
   local llvm=$LLVM_VERSION packages=() module
   command -v "llvm-config-$llvm" >/dev/null && [ -d "/usr/lib/llvm-$llvm/include/llvm-c" ] || packages+=("llvm-$llvm-dev")
   [ -d "/usr/lib/llvm-$llvm/include/clang-c" ] || packages+=("libclang-$llvm-dev")
-  command -v "clang-$llvm" >/dev/null || packages+=("clang-$llvm")
-  command -v "wasm-ld-$llvm" >/dev/null || packages+=("lld-$llvm")
-  [ -f /usr/lib/wasm32-wasi/libc.a ] || packages+=(wasi-libc)
-  [ -d "/usr/lib/llvm-$llvm/lib/clang/$llvm/lib/wasi" ] || packages+=("libclang-rt-$llvm-dev-wasm32")
-  command -v wasm-opt >/dev/null || packages+=(binaryen)
-  [ ${#packages[@]} = 0 ] || system "${packages[@]}"
+  with_packages ${packages[@]+"${packages[@]}"}
 
   grep -qF "github.com/tinygo-org/tinygo v$TINYGO_VERSION " toolchain/tinygo/go.mod ||
     die "toolchain/tinygo/go.mod does not require v$TINYGO_VERSION, which Tools.mk pins. run: cd toolchain/tinygo && go get github.com/tinygo-org/tinygo@v$TINYGO_VERSION"
@@ -103,6 +110,8 @@ fetch_envoy() {
 
 command -v go >/dev/null || die "go is missing. install Go 1.26 or newer"
 use tinygo "$TINYGO_VERSION" "${TINYGO:-}" || build_tinygo
+# Our own may have come out of a cache, to a machine that has none of what it needs.
+! grep -qF "\"$tools/" "$tools/bin/tinygo" || with_packages
 link_builtins
 use envoy "$ENVOY_VERSION" "${ENVOY:-}" || fetch_envoy
 command -v wasm-opt >/dev/null || system binaryen

@@ -37,13 +37,13 @@ const peer = 1
 
 func main() {
 	rounds := flag.Int("rounds", 5, "counted rounds, after one that warms up")
-	publish := flag.String("publish", "../bin/publish", "path of publish")
+	wasmfleet := flag.String("wasmfleet", "../bin/wasmfleet", "path of wasmfleet")
 	crane := flag.String("crane", "", "path of crane")
 	oras := flag.String("oras", "", "path of oras")
 	module := flag.String("module", "../build/addheader.wasm", "the module that every filter is a variant of")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *rounds, *publish, *crane, *oras, *module)
+	err := run(ctx, *rounds, *wasmfleet, *crane, *oras, *module)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -57,7 +57,7 @@ type arm struct {
 	push func(ctx context.Context, repo string, dirs []string) error
 }
 
-func run(ctx context.Context, rounds int, publish, crane, oras, module string) error {
+func run(ctx context.Context, rounds int, wasmfleet, crane, oras, module string) error {
 	dir, err := os.MkdirTemp("", "bench-publish-*")
 	if err != nil {
 		return err
@@ -72,11 +72,11 @@ func run(ctx context.Context, rounds int, publish, crane, oras, module string) e
 	defer far.Close()
 	arms := []arm{
 		{"publish", func(ctx context.Context, repo string, dirs []string) error {
-			args := []string{"--repo", repo, "--version", "v1"}
+			args := []string{"publish", "--repo", repo, "--version", "v1"}
 			for _, d := range dirs {
 				args = append(args, filepath.Join(d, "plugin.wasm"))
 			}
-			return command(ctx, "", publish, args...)
+			return command(ctx, "", wasmfleet, args...)
 		}},
 		{"crane append", each(func(ctx context.Context, repo, dir string) error {
 			return command(ctx, dir, crane, "append", "--oci-empty-base", "-f", "layer.tar.gz", "-t", repo+":v1")

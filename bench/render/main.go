@@ -31,11 +31,11 @@ const growth = 1.2
 
 func main() {
 	kustomize := flag.String("kustomize", "", "path of kustomize")
-	render := flag.String("render", "../bin/render", "path of render")
+	wasmfleet := flag.String("wasmfleet", "../bin/wasmfleet", "path of wasmfleet")
 	components := flag.String("components", "../manifests/components", "the components that an overlay uses")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *kustomize, *render, *components)
+	err := run(ctx, *kustomize, *wasmfleet, *components)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, kustomize, render, components string) error {
+func run(ctx context.Context, kustomize, wasmfleet, components string) error {
 	dir, err := os.MkdirTemp("", "bench-render-*")
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func run(ctx context.Context, kustomize, render, components string) error {
 			if err := os.RemoveAll(filepath.Join(manifests, "rendered")); err != nil {
 				return err
 			}
-			_, o, kib, err := timed(ctx, render, "--dir", manifests, "--filters", dir, "dev")
+			_, o, kib, err := timed(ctx, wasmfleet, "render", "--dir", manifests, "--filters", dir, "dev")
 			if err != nil {
 				return err
 			}

@@ -1,21 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-const (
-	// maxBody is the longest body in bytes that is read. A guest's memory never shrinks, so one long answer would stay.
-	maxBody = 64 << 10
-	// maxDepth is how deep a document may be nested.
-	maxDepth = 16
-)
+// maxBody is the longest body in bytes that is read. A guest's memory never shrinks, so one long answer would stay.
+const maxBody = 64 << 10
 
 // An answer is what the token service sent. It is not to be trusted.
 type answer struct {
@@ -26,8 +19,10 @@ type answer struct {
 
 // A failure is why a fetch brought no token.
 type failure struct {
-	reason reason
-	text   string
+	reason     reason
+	text       string
+	variable   string        // the name of a variable that is not there
+	retryAfter time.Duration // what the service asked for
 }
 
 // A reason is a kind of failure. Each has a metric.
@@ -35,12 +30,13 @@ type reason int
 
 const (
 	notSent    reason = iota // the host refused the callout: mostly, the cluster is not known to this proxy
+	noSecret                 // a variable of the environment is not there
 	noAnswer                 // the stream ended without an answer
-	badStatus                // not 200; Envoy answers for a service that is down or slow, with 503 or 504
+	badStatus                // not 2xx; Envoy answers for a service that is down or slow, with 503 or 504
 	tooLarge                 // the body is longer than maxBody
 	noToken                  // the token is not where it should be
 	badToken                 // the token is there, and cannot be used
-	noLifetime               // the lifetime is not where it should be, or over
+	noLifetime               // the lifetime is not where it should be, or none, or over
 	reasons                  // how many there are
 )
 
@@ -48,73 +44,146 @@ const (
 func (c *config) readAnswer(a answer, asked, now instant) (token, *failure) {
 	switch status, n := a.header(":status"); {
 	case n == 0:
-		return token{}, &failure{noAnswer, "no answer"}
-	case status != "200":
-		return token{}, &failure{badStatus, "want status 200, got " + status}
+		return token{}, &failure{reason: noAnswer, text: "no answer"}
+	case len(status) != 3 || status[0] != '2':
+		return token{}, &failure{reason: badStatus, text: "want status 2xx, got " + status + a.oauthError(), retryAfter: a.retryAfter(now)}
 	case a.size > maxBody:
-		return token{}, &failure{tooLarge, "body of " + strconv.Itoa(a.size) + " bytes"}
+		return token{}, &failure{reason: tooLarge, text: "body of " + strconv.Itoa(a.size) + " bytes"}
 	}
-	var fromBody [2]scalar
-	if c.token.json != "" || c.lifetime.json != "" {
-		found, err := find(a.body, c.token.json, c.lifetime.json)
+	var body struct{ token, lifetime, time scalar }
+	if c.token.json != "" || c.lifetime.json != "" || c.lifetime.jsonTime != "" {
+		found, err := find(a.body, c.token.json, c.lifetime.json, c.lifetime.jsonTime)
 		if err != nil {
-			return token{}, &failure{noToken, "reading the body: " + err.Error()}
+			return token{}, &failure{reason: noToken, text: "reading the body: " + err.Error()}
 		}
-		copy(fromBody[:], found)
+		body.token, body.lifetime, body.time = found[0], found[1], found[2]
 	}
-	value, f := c.readToken(a, fromBody[0])
+	value, f := c.readToken(a, body.token)
 	if f != nil {
 		return token{}, f
 	}
 	t := token{value: value, since: asked}
-	if t.expiry, f = c.readExpiry(value, fromBody[1], asked); f != nil {
+	if t.expiry, f = c.readExpiry(value, body.lifetime, body.time, asked); f != nil {
 		return token{}, f
 	}
-	lifetime := min(t.expiry, asked.add(maxLifetime)).sub(asked)
-	if t.expiry = asked.add(lifetime - min(lifetime/10, maxTransit)); t.expiry <= now {
-		return token{}, &failure{noLifetime, "the token has expired"}
+	if t.expiry <= now {
+		return token{}, &failure{reason: noLifetime, text: "the token expired " + strconv.FormatInt(int64(now-t.expiry)/1000, 10) + " s ago by this proxy's clock"}
+	}
+	t.expiry = min(t.expiry, asked.add(maxLifetime))
+	if c.until(t) <= now {
+		return token{}, &failure{reason: noLifetime, text: "the token lives for " + milliseconds(t.expiry, now) + " more, which is too short"}
 	}
 	return t, nil
 }
 
-func (c *config) readToken(a answer, fromBody scalar) (string, *failure) {
-	raw := fromBody.text
-	if c.token.header != "" {
-		var n int
-		if raw, n = a.header(c.token.header); n > 1 {
-			return "", &failure{badToken, "the token's header came " + strconv.Itoa(n) + " times"}
-		}
-	} else if fromBody.kind != jsontext.KindString {
-		raw = ""
+func (c *config) readToken(a answer, body scalar) (string, *failure) {
+	raw, place := body.text, "at "+c.token.json
+	switch {
+	case c.token.header != "":
+		place = `in the header "` + c.token.header + `"`
+		raw, body.n = a.header(c.token.header)
+	case c.token.text:
+		place, body.n = "in the body", 1
+		raw = string(withoutMark(a.body))
+	case body.n == 0:
+	case body.kind != jsontext.KindString:
+		return "", &failure{reason: noToken, text: "what is " + place + " is no string"}
 	}
-	if raw == "" {
-		return "", &failure{noToken, "no token in the answer"}
+	raw = cleanToken(raw)
+	switch {
+	case body.n > 1:
+		return "", &failure{reason: badToken, text: "the token " + place + " is there " + strconv.Itoa(body.n) + " times"}
+	case raw == "":
+		return "", &failure{reason: noToken, text: "no token " + place + a.oauthError()}
+	case c.token.text && (raw[0] == '{' || raw[0] == '<'):
+		return "", &failure{reason: badToken, text: "the body is JSON or HTML, and no token"}
 	}
-	value, ok := cleanToken(raw)
-	if !ok {
-		return "", &failure{badToken, "a token of " + strconv.Itoa(len(raw)) + " bytes is too long, or not printable ASCII without spaces"}
+	if fault := tokenFault(raw, c.token.maxBytes); fault != "" {
+		return "", &failure{reason: badToken, text: "the token " + place + " " + fault}
 	}
-	return value, nil
+	return raw, nil
 }
 
-func (c *config) readExpiry(value string, fromBody scalar, asked instant) (instant, *failure) {
-	switch {
-	case c.lifetime.fixed != 0:
-		return asked.add(c.lifetime.fixed), nil
-	case c.lifetime.jwt:
-		seconds, ok := jwtExpiry(value)
-		if !ok {
-			return 0, &failure{noLifetime, "the token is no JWT with an exp"}
-		}
-		return instant(seconds * 1000), nil
-	default:
+// readExpiry asks the places where a lifetime can be, in this order, until one has it. One that has something else is an error, not
+// a reason to ask the next.
+func (c *config) readExpiry(value string, lifetime, at scalar, asked instant) (instant, *failure) {
+	refuse := func(text string) (instant, *failure) { return 0, &failure{reason: noLifetime, text: text} }
+	if lifetime.n > 0 {
 		// Some services send the number as a string.
-		seconds, ok := parseSeconds(fromBody.text)
-		if !ok {
-			return 0, &failure{noLifetime, "no number of seconds in the answer"}
+		n, ok := parseSeconds(lifetime.text)
+		switch {
+		case lifetime.n > 1:
+			return refuse("the lifetime at " + c.lifetime.json + " is there " + strconv.Itoa(lifetime.n) + " times")
+		case !ok:
+			return refuse("what is at " + c.lifetime.json + " is no number of seconds")
+		case n > maxLifetime.Milliseconds():
+			return refuse("the number at " + c.lifetime.json + ` is more than 30 days, so not a lifetime in seconds. for a time there is "jsonTime"`)
 		}
-		return asked + instant(seconds*1000), nil
+		return asked + instant(n), nil
 	}
+	if at.n > 0 {
+		t, ok := parseTime(at.text)
+		switch {
+		case at.n > 1:
+			return refuse("the time at " + c.lifetime.jsonTime + " is there " + strconv.Itoa(at.n) + " times")
+		case !ok:
+			return refuse("what is at " + c.lifetime.jsonTime + " is no time: neither seconds or milliseconds since 1970 nor RFC 3339")
+		}
+		return t, nil
+	}
+	if c.lifetime.jwt {
+		if exp, iat := jwtTimes(value); exp.n > 0 {
+			n, ok := exp.number()
+			if !ok {
+				return refuse("the exp of the token is no number of seconds")
+			}
+			expiry := instant(n)
+			// Where this proxy's clock is behind, exp alone would seem far away. The service's own clock wrote both.
+			if issued, ok := iat.number(); ok && issued <= n {
+				expiry = min(expiry, asked+expiry-instant(issued))
+			}
+			return expiry, nil
+		}
+	}
+	if c.lifetime.fixed != 0 {
+		return asked.add(c.lifetime.fixed), nil
+	}
+	text := "no lifetime:"
+	for _, pointer := range []string{c.lifetime.json, c.lifetime.jsonTime} {
+		if pointer != "" {
+			text += " nothing at " + pointer + ","
+		}
+	}
+	if c.lifetime.jwt {
+		text += " the token is no JWT with an exp,"
+	}
+	return refuse(text[:len(text)-1])
+}
+
+// oauthError is the code of RFC 6749 that an answer without a token has, for the log. Its error_description is for people, and may
+// hold what was sent.
+func (a answer) oauthError() string {
+	if a.size > maxBody {
+		return ""
+	}
+	found, err := find(a.body, "/error")
+	if err != nil || found[0].kind != jsontext.KindString || len(found[0].text) > 40 ||
+		!all(found[0].text, func(c byte) bool { return 'a' <= c && c <= 'z' || c == '_' }) {
+		return ""
+	}
+	return ", error " + found[0].text
+}
+
+// retryAfter is how long the service asks to be left alone, in seconds or until a date.
+func (a answer) retryAfter(now instant) time.Duration {
+	value, _ := a.header("retry-after")
+	n, ok := parseSeconds(value)
+	if !ok {
+		if t, isDate := parseHTTPDate(value); isDate {
+			n = int64(t - now)
+		}
+	}
+	return time.Duration(min(max(n, 0), maxRetryAfter.Milliseconds())) * time.Millisecond
 }
 
 // header returns the first value of a header and how many there are.
@@ -128,66 +197,4 @@ func (a answer) header(name string) (value string, n int) {
 		}
 	}
 	return value, n
-}
-
-// A scalar is a string or number in a JSON document, or nothing.
-type scalar struct {
-	kind jsontext.Kind
-	text string
-}
-
-// find reads a document to its end and returns the string or number at each pointer. An empty pointer finds nothing.
-//
-// It reads token by token with a bounded depth: reading whole values would recurse, and a guest's stack is 64 KiB.
-func find(document []byte, pointers ...string) ([]scalar, error) {
-	found := make([]scalar, len(pointers))
-	d := jsontext.NewDecoder(bytes.NewBuffer(document))
-	for {
-		kind := d.PeekKind()
-		if kind != jsontext.KindString && kind != jsontext.KindNumber {
-			if _, err := d.ReadToken(); err == io.EOF && documents(d) == 1 {
-				return found, nil
-			} else if err != nil {
-				return nil, errNotJSON
-			}
-			if d.StackDepth() > maxDepth {
-				return nil, errTooDeep
-			}
-			continue
-		}
-		raw, err := d.ReadValue()
-		if err != nil {
-			return nil, errNotJSON
-		}
-		for i, pointer := range pointers {
-			if pointer == "" || isName(d) || strings.Count(pointer, "/") != d.StackDepth() || pointer != string(d.StackPointer()) {
-				continue
-			}
-			text := []byte(raw)
-			if kind == jsontext.KindString {
-				if text, err = jsontext.AppendUnquote(nil, raw); err != nil {
-					return nil, errNotJSON
-				}
-			}
-			found[i] = scalar{kind, string(text)}
-		}
-	}
-}
-
-// The errors of jsontext quote the document, and the document holds the token.
-var (
-	errNotJSON = errors.New("not a JSON document")
-	errTooDeep = errors.New("nested deeper than " + strconv.Itoa(maxDepth))
-)
-
-// documents is how many documents the decoder has read or begun.
-func documents(d *jsontext.Decoder) int64 {
-	_, n := d.StackIndex(0)
-	return n
-}
-
-// isName tells whether the decoder has just read the name of an object's member, not a value.
-func isName(d *jsontext.Decoder) bool {
-	kind, n := d.StackIndex(d.StackDepth())
-	return kind == jsontext.KindBeginObject && n%2 == 1
 }

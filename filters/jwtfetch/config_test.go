@@ -14,9 +14,12 @@ func TestConfig(t *testing.T) {
 	const bounds = "the bounds of a duration depend on its unit"
 	plugintest.Config(t, parse, map[string]string{
 		"body-too-many-bytes":            "a schema counts characters",
+		"client-basic-and-header":        "a schema would need conditions on names in any case",
+		"client-form-get":                "a schema would need conditions",
 		"duplicate-name":                 "a schema sees the document after its duplicate names were merged",
 		"lifetime-fixed-too-long":        bounds,
 		"lifetime-fixed-zero":            bounds,
+		"margin-zero":                    bounds,
 		"port-float":                     "to a schema 80.0 is an integer",
 		"refresh-too-short":              bounds,
 		"request-header-host-upper-case": "the schema's enum compares with the case",
@@ -39,6 +42,7 @@ func TestParseConfigDefaults(t *testing.T) {
 	require.NoError(t, err)
 
 	var want config
+	want.hosts = []string{"api.example.com"}
 	want.upstream.host = "token.internal"
 	want.upstream.port = 80
 	want.upstream.cluster = "outbound|80||token.internal"
@@ -46,6 +50,7 @@ func TestParseConfigDefaults(t *testing.T) {
 	want.request.path = "/token"
 	want.request.timeout = 2 * time.Second
 	want.token.json = "/access_token"
+	want.token.maxBytes = usualToken
 	want.lifetime.json = "/expires_in"
 	want.header = "authorization"
 	want.prefix = "Bearer "
@@ -62,15 +67,25 @@ func TestParseConfigEverything(t *testing.T) {
 	require.NoError(t, err)
 
 	var want config
+	want.hosts = []string{"api.example.com", "*.example.net"}
+	want.paths = []string{"/v1/*"}
+	want.clientAuth.method = "form"
+	want.clientAuth.id = "me"
+	want.clientAuth.secretEnv = "CLIENT_SECRET"
 	want.upstream.host = "a"
 	want.upstream.port = 65535
 	want.upstream.cluster = "xds_cluster|v2"
-	want.request.method = "GET"
+	want.request.method = "POST"
 	want.request.path = "/t?a=b%20c&d=[e]"
 	want.request.headers = [][2]string{{"x-client", "me"}, {"accept", "*/*"}, {"x-empty", ""}}
 	want.request.timeout = time.Minute
 	want.token.header = "x-token"
+	want.token.maxBytes = 100
+	want.lifetime.json = "/a"
+	want.lifetime.jsonTime = "/b"
 	want.lifetime.jwt = true
+	want.lifetime.fixed = time.Second
+	want.margin = time.Minute
 	want.refresh = 720 * time.Hour
 	want.header = "x-upstream-auth"
 	want.onMissing = deny

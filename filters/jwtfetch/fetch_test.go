@@ -31,7 +31,8 @@ func newProxy(t *testing.T, workers int, configJSON string) *proxy {
 	t.Helper()
 	c, err := parseConfig([]byte(configJSON))
 	require.NoError(t, err)
-	p := &proxy{t: t, config: &c, now: 1_700_000_000_000, store: &casStore{cas: 1}}
+	p := &proxy{t: t, config: &c, now: 1_700_000_000_000}
+	p.store = &casStore{newRecord(&c, p.now, 0).encode(), 1}
 	p.service = p.issue(10 * time.Second)
 	for range workers {
 		p.addWorker(p.store)
@@ -48,11 +49,11 @@ func (p *proxy) addWorker(s store) {
 		now:    func() instant { return p.now },
 		random: random.Uint32,
 		log:    p,
-		send: func(answered func(answer)) error {
+		send: func(answered func(answer)) *failure {
 			require.Empty(p.t, sent.waiting, "two callouts in flight")
 			a, err := p.service()
 			if err != nil {
-				return err
+				return &failure{reason: notSent, text: err.Error()}
 			}
 			sent.waiting = append(sent.waiting, func() { answered(a) })
 			return nil
@@ -64,7 +65,7 @@ func (p *proxy) addWorker(s store) {
 // issue returns a service whose tokens are numbered and live for some time from when they were asked for.
 func (p *proxy) issue(lifetime time.Duration) func() (answer, error) {
 	return func() (answer, error) {
-		body := `{"access_token":"token-` + strconv.Itoa(len(p.asked)) + `","expires_in":` + strconv.Itoa(int(lifetime.Seconds())) + `}`
+		body := `{"access_token":"token-` + strconv.Itoa(len(p.asked)+1) + `","expires_in":` + strconv.Itoa(int(lifetime.Seconds())) + `}`
 		return answer{headers("200"), []byte(body), len(body)}, nil
 	}
 }
@@ -90,10 +91,11 @@ func (p *proxy) run(d time.Duration, check func()) {
 	}
 }
 
-func (p *proxy) fetching()                   { p.asked = append(p.asked, p.now) }
-func (p *proxy) fetched(s string, _ instant) { p.texts = append(p.texts, s) }
-func (p *proxy) failed(why reason, s string) {
-	p.texts, p.why = append(p.texts, s), append(p.why, why)
+func (p *proxy) fetching()          { p.asked = append(p.asked, p.now) }
+func (p *proxy) fetched(s string)   { p.texts = append(p.texts, s) }
+func (p *proxy) has(token, instant) {}
+func (p *proxy) failed(f *failure, s string) {
+	p.texts, p.why = append(p.texts, s), append(p.why, f.reason)
 }
 
 // gaps are the times between the calls of the service.
@@ -121,7 +123,7 @@ func (s *casStore) swap(value []byte, cas uint32) error {
 	return nil
 }
 
-const bodyConfig = `{"upstream":{"host":"token.internal","port":80},"request":{"path":"/token"},"token":{"json":"/access_token"},"lifetime":{"json":"/expires_in"}}`
+const bodyConfig = `{"hosts":["*"],"upstream":{"host":"token.internal","port":80},"request":{"path":"/token"},"token":{"json":"/access_token"},"lifetime":{"json":"/expires_in"}}`
 
 func TestOneFetchForAllWorkers(t *testing.T) {
 	t.Parallel()
@@ -147,7 +149,7 @@ func TestOneFetchForAllWorkers(t *testing.T) {
 	}
 	require.InDelta(t, 14, len(p.asked), 2)
 	require.Empty(t, p.why)
-	require.Contains(t, p.texts[0], "got a token of 7 bytes, valid for 8750 ms, next fetch in ")
+	require.Contains(t, p.texts[0], "got a token of 7 bytes, sent for 8750 ms, next fetch in ")
 }
 
 func TestWithoutSharingEachWorkerFetches(t *testing.T) {
@@ -162,7 +164,7 @@ func TestWithoutSharingEachWorkerFetches(t *testing.T) {
 
 func TestFixedInterval(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, 2, `{"upstream":{"host":"token.internal","port":80},"request":{"path":"/auth"},"token":{"json":"/access_token"},"lifetime":{"fixed":"1h"},"refresh":"15s"}`)
+	p := newProxy(t, 2, `{"hosts":["*"],"upstream":{"host":"token.internal","port":80},"request":{"path":"/auth"},"token":{"json":"/access_token"},"lifetime":{"fixed":"1h"},"refresh":"15s"}`)
 	p.run(time.Minute, nil)
 	require.Equal(t, []time.Duration{15 * time.Second, 15 * time.Second, 15 * time.Second}, p.gaps())
 }
@@ -216,7 +218,7 @@ func TestHostRefusesCallout(t *testing.T) {
 	p.service = func() (answer, error) { return answer{}, errors.New("bad argument") }
 	p.run(3*time.Second, nil)
 	require.Equal(t, []reason{notSent, notSent}, p.why)
-	require.Contains(t, p.texts[0], "fetching token: calling cluster outbound|80||token.internal: bad argument, next fetch in ")
+	require.Contains(t, p.texts[0], "fetching token: bad argument, next fetch in ")
 }
 
 func TestShortLifetimeIsNotFetchedMoreThanOnceASecond(t *testing.T) {
@@ -239,7 +241,7 @@ func TestDeadWorkerLosesTheLease(t *testing.T) {
 	dead := p.sent[0].waiting[0]
 	p.workers, p.sent = p.workers[1:], p.sent[1:]
 
-	p.run(p.config.request.timeout+leaseSlack, nil)
+	p.run(500*time.Millisecond, nil)
 	require.Len(t, p.asked, 1, "the lease holds")
 	p.run(time.Second, nil)
 	require.Len(t, p.asked, 2, "another worker takes over")
@@ -247,6 +249,87 @@ func TestDeadWorkerLosesTheLease(t *testing.T) {
 	before := slices.Clone(p.store.value)
 	dead()
 	require.Equal(t, before, p.store.value, "what comes late is dropped")
+}
+
+func TestSlowAnswerKeepsTheLease(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	p.workers[0].tick()
+	slow := p.sent[0].waiting
+	p.sent[0].waiting = nil
+	p.run(p.config.request.timeout, nil)
+	require.Len(t, p.asked, 1, "the worker renews its lease")
+	p.sent[0].waiting = slow
+	p.run(time.Second, nil)
+	require.Len(t, p.asked, 1)
+	_, ok := p.workers[1].token()
+	require.True(t, ok)
+}
+
+// Proxies of a fleet that get a configuration at once ask within a quarter of the timeout, not at once.
+func TestFirstFetchHasJitter(t *testing.T) {
+	t.Parallel()
+	c := configWith(t, inBody, fixed)
+	require.Equal(t, asked, newRecord(c, asked, 0).next)
+	require.InDelta(t, int64(asked+500), int64(newRecord(c, asked, 1<<32-1).next), 2)
+
+	p := newProxy(t, 1, bodyConfig)
+	f := p.workers[0]
+	p.store.value = newRecord(c, p.now, 1<<31).encode() // 250 ms
+	f.load()
+	p.run(tickPeriod*time.Millisecond, nil)
+	require.Empty(t, p.asked)
+	require.True(t, f.isExpected(), "requests may wait for it")
+	p.run(time.Second, nil)
+	require.Len(t, p.asked, 1)
+
+	p.store.value = newRecord(c, p.now, 1<<32-1).encode()
+	f.load()
+	p.now = p.now.add(-time.Hour)
+	p.run(time.Second, nil)
+	require.Len(t, p.asked, 2, "a clock that was set back does not make it wait for an hour")
+}
+
+// The interval counts from the record's token, also where that was fetched before there was an interval.
+func TestIntervalThatComesLater(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 1, bodyConfig)
+	p.service = p.issue(time.Hour)
+	p.run(20*time.Second, nil)
+	require.Len(t, p.asked, 1)
+	p.config.refresh = 30 * time.Second
+	p.run(11*time.Second, nil)
+	require.Len(t, p.asked, 2)
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 3, bodyConfig)
+	p.service = func() (answer, error) { return answer{headers: headers("429", [2]string{"retry-after", "60"})}, nil }
+	p.run(10*time.Minute, nil)
+	for _, gap := range p.gaps() {
+		require.GreaterOrEqual(t, gap, time.Minute)
+		require.LessOrEqual(t, gap, 68*time.Second)
+	}
+	require.GreaterOrEqual(t, len(p.asked), 9)
+}
+
+// Requests wait for a token only as long as nothing has failed.
+func TestIsExpected(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, 2, bodyConfig)
+	f := p.workers[1]
+	require.True(t, f.isExpected(), "before the first fetch")
+	p.run(time.Second, nil)
+	p.service = down
+	p.run(20*time.Second, nil)
+	_, ok := f.token()
+	require.False(t, ok)
+	require.False(t, f.isExpected(), "the service is down")
+	p.service = p.issue(10 * time.Second)
+	p.run(maxRetry, nil)
+	f.token()
+	require.True(t, f.isExpected(), "it is back")
 }
 
 func TestOneCalloutInFlight(t *testing.T) {

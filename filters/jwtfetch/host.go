@@ -3,34 +3,47 @@ package main
 import (
 	"errors"
 	"strconv"
+	"syscall"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-// callout returns what sends the configured request to the token service.
-func callout(c *config) func(func(answer)) error {
-	authority := c.upstream.host
-	if c.upstream.port != 80 && c.upstream.port != 443 {
-		authority += ":" + strconv.Itoa(c.upstream.port)
+// authority is the token service as a client names it.
+func (c *config) authority() string {
+	if c.upstream.port == 80 || c.upstream.port == 443 {
+		return c.upstream.host
 	}
-	headers := append([][2]string{
-		{":method", c.request.method},
-		{":path", c.request.path},
-		{":authority", authority},
-	}, c.request.headers...)
-	body := []byte(c.request.body)
+	return c.upstream.host + ":" + strconv.Itoa(c.upstream.port)
+}
+
+// callout returns what sends the configured request to the token service.
+func callout(c *config) func(func(answer)) *failure {
+	more, body, failed := c.outgoing(getenv)
+	if failed != nil {
+		return func(func(answer)) *failure { return failed }
+	}
+	headers := append([][2]string{{":method", c.request.method}, {":path", c.request.path}, {":authority", c.authority()}}, more...)
 	timeout := uint32(c.request.timeout.Milliseconds())
 
-	return func(answered func(answer)) error {
+	return func(answered func(answer)) *failure {
 		_, err := proxywasm.DispatchHttpCall(c.upstream.cluster, headers, body, nil, timeout, func(numHeaders, bodySize, _ int) {
 			answered(readHost(numHeaders, bodySize))
 		})
 		if err == types.ErrorStatusBadArgument {
-			return errors.New("bad argument. is this cluster known to this proxy?")
+			err = errors.New("bad argument. is this cluster known to this proxy?")
 		}
-		return err
+		if err != nil {
+			return &failure{reason: notSent, text: "calling the cluster: " + err.Error()}
+		}
+		return nil
 	}
+}
+
+// getenv is os.Getenv without package os.
+func getenv(name string) string {
+	value, _ := syscall.Getenv(name)
+	return value
 }
 
 // readHost copies an answer out of the host. Without headers there was none, and then the SDK must not be asked for them: it
@@ -51,17 +64,12 @@ type sharedStore struct{ key string }
 
 // newSharedStore creates the key. The host calls OnPluginStart in a first VM on the main thread before any worker has one, so
 // there is nobody to race with; afterwards the key is there for as long as the proxy runs.
-func newSharedStore(config []byte) (sharedStore, error) {
-	// Plugins with the same configuration share a token. FNV-1a, 64 bits.
-	hash := uint64(14695981039346656037)
-	for _, b := range config {
-		hash = (hash ^ uint64(b)) * 1099511628211
-	}
-	s := sharedStore{"jwtfetch:" + strconv.FormatUint(hash, 16)}
+func newSharedStore(key string, first record) (sharedStore, error) {
+	s := sharedStore{key}
 	_, _, err := s.load()
 	if err == types.ErrorStatusNotFound {
 		// A cas of 0 writes without comparing. Nowhere else.
-		err = proxywasm.SetSharedData(s.key, record{}.encode(), 0)
+		err = proxywasm.SetSharedData(s.key, first.encode(), 0)
 	}
 	return s, err
 }

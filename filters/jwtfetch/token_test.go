@@ -24,47 +24,51 @@ func TestCleanToken(t *testing.T) {
 		{"as it is", "abc.def", "abc.def", true},
 		{"with scheme", "Bearer abc", "abc", true},
 		{"scheme in another case", "bEARER  abc", "abc", true},
-		{"scheme alone", "Bearer ", "", false},
-		{"another scheme", "Basic abc", "", false},
+		{"scheme alone", "Bearer ", "Bearer", true},
+		{"white space round it", "\r\n\t abc \n", "abc", true},
+		{"another scheme", "Basic abc", "Basic abc", false},
 		{"longest", strings.Repeat("a", maxToken), strings.Repeat("a", maxToken), true},
-		{"too long", strings.Repeat("a", maxToken+1), "", false},
+		{"too long", strings.Repeat("a", maxToken+1), strings.Repeat("a", maxToken+1), false},
 		{"empty", "", "", false},
-		{"space", "a b", "", false},
-		{"line break", "a\r\nx: y", "", false},
-		{"zero byte", "a\x00", "", false},
-		{"delete", "a\x7f", "", false},
-		{"not ASCII", "ä", "", false},
+		{"space", "a b", "a b", false},
+		{"line break", "a\r\nx: y", "a\r\nx: y", false},
+		{"zero byte", "a\x00", "a\x00", false},
+		{"delete", "a\x7f", "a\x7f", false},
+		{"not ASCII", "ä", "ä", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, ok := cleanToken(tt.raw)
-			require.Equal(t, tt.ok, ok)
-			if ok {
-				require.Equal(t, tt.want, got)
+			got := cleanToken(tt.raw)
+			require.Equal(t, tt.want, got)
+			require.Equal(t, tt.ok, isToken(got))
+			if tt.raw != "" {
+				require.Equal(t, tt.ok, tokenFault(got, maxToken) == "")
 			}
 		})
 	}
 }
 
-func TestJWTExpiry(t *testing.T) {
+func TestJWTTimes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, token string
 		want        int64
 		ok          bool
 	}{
-		{"number", jwt(`{"iss":"me","exp":1700000000}`), 1_700_000_000, true},
-		{"fraction", jwt(`{"exp":1700000000.9}`), 1_700_000_000, true},
-		{"huge", jwt(`{"exp":` + strings.Repeat("9", 5000) + `}`), maxSeconds, true},
+		{"number", jwt(`{"iss":"me","exp":1700000000}`), 1_700_000_000_000, true},
+		{"fraction", jwt(`{"exp":1700000000.9}`), 1_700_000_000_900, true},
+		{"exponent", jwt(`{"exp":1.7e9}`), 1_700_000_000_000, true},
+		{"huge", jwt(`{"exp":` + strings.Repeat("9", 5000) + `}`), maxMilliseconds, true},
 		{"past", jwt(`{"exp":0}`), 0, true},
 		{"negative", jwt(`{"exp":-1}`), 0, false},
-		{"exponent", jwt(`{"exp":1e999}`), 0, false},
+		{"huge exponent", jwt(`{"exp":1e999}`), maxMilliseconds, true},
 		{"string", jwt(`{"exp":"1700000000"}`), 0, false},
 		{"null", jwt(`{"exp":null}`), 0, false},
 		{"inside another object", jwt(`{"a":{"exp":1700000000}}`), 0, false},
 		{"missing", jwt(`{}`), 0, false},
 		{"twice", jwt(`{"exp":1,"exp":2}`), 0, false},
+		{"another twice", jwt(`{"aud":1,"exp":1700000000,"aud":2}`), 1_700_000_000_000, true},
 		{"not JSON", jwt(`exp`), 0, false},
 		{"deep", jwt(strings.Repeat(`{"exp":`, 3000)), 0, false},
 		{"not base64", "a.!.c", 0, false},
@@ -77,38 +81,48 @@ func TestJWTExpiry(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, ok := jwtExpiry(tt.token)
+			got, ok := expOf(tt.token)
 			require.Equal(t, tt.ok, ok)
 			require.Equal(t, tt.want, got)
 		})
 	}
 }
 
-func TestParseSeconds(t *testing.T) {
+func expOf(token string) (int64, bool) {
+	exp, _ := jwtTimes(token)
+	return exp.number()
+}
+
+func TestUntil(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"", ".", "1.", "x", "+1", "-0", "1e3", "1.x", " 1", "0x1", "1_0"} {
-		_, ok := parseSeconds(s)
-		require.Equal(t, s == "1.", ok, "%q", s)
+	tests := []struct {
+		name                   string
+		lifetime, margin, want time.Duration
+	}{
+		{"usual", time.Hour, 0, time.Hour - time.Second},
+		{"a tenth of a short life", 2 * time.Second, 0, 1800 * time.Millisecond},
+		{"configured", time.Hour, time.Minute, 59 * time.Minute},
+		{"configured and short", time.Hour, time.Millisecond, time.Hour - time.Millisecond},
+		{"at most half", time.Minute, time.Hour, 30 * time.Second},
 	}
-	for s, want := range map[string]int64{"0": 0, "300": 300, "0300": 300, "1.5": 1, "99999999999999999999": maxSeconds} {
-		got, ok := parseSeconds(s)
-		require.True(t, ok, "%q", s)
-		require.Equal(t, want, got)
+	for _, tt := range tests {
+		c := config{margin: tt.margin}
+		require.Equal(t, tt.want, c.until(token{"a", asked, asked.add(tt.lifetime)}).sub(asked), tt.name)
 	}
 }
 
-func TestTokenValidAt(t *testing.T) {
+func TestIsValid(t *testing.T) {
 	t.Parallel()
 	const second = instant(1000)
-	token := token{value: "a", since: 100 * second, expiry: 102 * second}
-	require.True(t, token.validAt(100*second))
-	require.True(t, token.validAt(102*second-1))
-	require.False(t, token.validAt(102*second), "at its expiry")
-	require.False(t, token.validAt(1000*second), "after it")
-	require.True(t, token.validAt(99*second), "within the slack of clocks")
-	require.False(t, token.validAt(99*second-1), "the clock was set back")
-	token.value = ""
-	require.False(t, token.validAt(100*second), "no token")
+	f := fetcher{record: record{token: token{value: "a", since: 100 * second}}, until: 102 * second}
+	require.True(t, f.isValid(100*second))
+	require.True(t, f.isValid(102*second-1))
+	require.False(t, f.isValid(102*second), "at its expiry")
+	require.False(t, f.isValid(1000*second), "after it")
+	require.True(t, f.isValid(99*second), "within the slack of clocks")
+	require.False(t, f.isValid(99*second-1), "the clock was set back")
+	f.record.token.value = ""
+	require.False(t, f.isValid(100*second), "no token")
 }
 
 func TestRefreshAt(t *testing.T) {
@@ -120,13 +134,13 @@ func TestRefreshAt(t *testing.T) {
 		random            uint32
 		want              time.Duration
 	}{
-		{"earliest", time.Hour, 0, none, 43*time.Minute + 12*time.Second},
-		{"latest", time.Hour, 0, most, 52*time.Minute + 48*time.Second},
-		{"in the middle", time.Hour, 0, 1 << 31, 48 * time.Minute},
+		{"earliest", time.Hour + time.Second, 0, none, 43*time.Minute + 12*time.Second},
+		{"latest", time.Hour + time.Second, 0, most, 52*time.Minute + 48*time.Second},
+		{"in the middle", time.Hour + time.Second, 0, 1 << 31, 48 * time.Minute},
 		{"configured", time.Hour, 15 * time.Second, most, 15 * time.Second},
-		{"configured too late", 10 * time.Second, 15 * time.Second, none, 7200 * time.Millisecond},
+		{"configured too late", 11 * time.Second, 15 * time.Second, none, 7200 * time.Millisecond},
 		{"not within a second", 500 * time.Millisecond, 0, none, time.Second},
-		{"longest", maxLifetime, 0, most, maxLifetime * 88 / 100},
+		{"longest", maxLifetime, 0, most, (maxLifetime - usualMargin) * 88 / 100},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,7 +156,10 @@ func TestRefreshAt(t *testing.T) {
 func TestRetryAt(t *testing.T) {
 	t.Parallel()
 	for failures, longest := range map[uint32]time.Duration{1: 2 * time.Second, 2: 4 * time.Second, 3: 8 * time.Second, 4: 16 * time.Second, 5: maxRetry, 1 << 31: maxRetry} {
-		require.Equal(t, longest/2, retryAt(0, failures, 0).sub(0), "%d failures", failures)
-		require.InDelta(t, float64(longest), float64(retryAt(0, failures, 1<<32-1).sub(0)), float64(2*time.Millisecond), "%d failures", failures)
+		require.Equal(t, longest/2, retryAt(0, failures, 0, 0).sub(0), "%d failures", failures)
+		require.InDelta(t, float64(longest), float64(retryAt(0, failures, 0, 1<<32-1).sub(0)), float64(2*time.Millisecond), "%d failures", failures)
 	}
+	require.Equal(t, time.Minute, retryAt(0, 1, time.Minute, 0).sub(0), "as the service asks")
+	require.InDelta(t, float64(67500*time.Millisecond), float64(retryAt(0, 1, time.Minute, 1<<32-1).sub(0)), float64(2*time.Millisecond), "and not all at once")
+	require.Equal(t, 8*time.Second, retryAt(0, 4, time.Second, 0).sub(0), "not sooner than without")
 }

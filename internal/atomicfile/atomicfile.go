@@ -1,4 +1,4 @@
-// Package atomicfile writes files that are there whole or not at all.
+// Package atomicfile writes files and folders that are there whole or not at all.
 package atomicfile
 
 import (
@@ -6,14 +6,26 @@ import (
 	"path/filepath"
 )
 
+// Temporary is the pattern of the files that Write works in, which a killed one leaves.
+const Temporary = ".tmp-*"
+
 // Write replaces the content of file in one step: a reader sees the old bytes or the new ones, also after a crash. A failure
 // leaves the old file and nothing else. The folder must exist.
 func Write(file string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".tmp-*")
+	tmp, err := stage(filepath.Dir(file), data)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // fails when the rename has happened
+	defer os.Remove(tmp) // fails when the rename has happened
+	return os.Rename(tmp, file)
+}
+
+// stage writes a temporary file in dir, down to the disk.
+func stage(dir string, data []byte) (path string, err error) {
+	tmp, err := os.CreateTemp(dir, Temporary)
+	if err != nil {
+		return "", err
+	}
 	_, err = tmp.Write(data)
 	if err == nil {
 		err = tmp.Chmod(0o644)
@@ -25,7 +37,7 @@ func Write(file string, data []byte) error {
 		err = closed
 	}
 	if err != nil {
-		return err
+		os.Remove(tmp.Name())
 	}
-	return os.Rename(tmp.Name(), file)
+	return tmp.Name(), err
 }

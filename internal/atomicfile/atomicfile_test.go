@@ -43,17 +43,28 @@ func TestWriteFails(t *testing.T) {
 	require.Equal(t, []string{"f"}, entries(t, dir), "nothing is left behind")
 }
 
-func TestReplaceDir(t *testing.T) {
+func TestWriteDir(t *testing.T) {
 	root := t.TempDir()
-	dir, next := filepath.Join(root, "dir"), filepath.Join(root, "next")
-	for _, name := range []string{"first", "second", "third"} {
-		require.NoError(t, os.Mkdir(next, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(next, name), nil, 0o644))
-		require.NoError(t, atomicfile.ReplaceDir(dir, next))
-		require.Equal(t, []string{name}, entries(t, dir))
-		require.NoError(t, os.RemoveAll(next))
+	dir := filepath.Join(root, "dir")
+	for _, name := range []string{"first", "second", "sub/third"} {
+		require.NoError(t, os.Mkdir(filepath.Join(root, ".dir-1234"), 0o755), "what a killed one has left")
+		require.NoError(t, atomicfile.WriteDir(dir, map[string][]byte{name: []byte(name)}))
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, name, string(got))
+		require.Len(t, entries(t, dir), 1)
+		require.Equal(t, []string{"dir"}, entries(t, root))
 	}
-	require.Equal(t, []string{"dir"}, entries(t, root))
-	require.Error(t, atomicfile.ReplaceDir(dir, next), "there is no next")
-	require.Equal(t, []string{"third"}, entries(t, dir))
+}
+
+// A link to the folder stays, and the folder that it leads to is written.
+func TestWriteDirThroughALink(t *testing.T) {
+	root, elsewhere := t.TempDir(), t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(elsewhere, "real"), 0o755))
+	require.NoError(t, os.Symlink(filepath.Join(elsewhere, "real"), filepath.Join(root, "dir")))
+	require.NoError(t, atomicfile.WriteDir(filepath.Join(root, "dir"), map[string][]byte{"f": []byte("x")}))
+	require.Equal(t, []string{"f"}, entries(t, filepath.Join(elsewhere, "real")))
+	info, err := os.Lstat(filepath.Join(root, "dir"))
+	require.NoError(t, err)
+	require.NotZero(t, info.Mode()&os.ModeSymlink)
 }

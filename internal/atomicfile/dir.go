@@ -1,28 +1,106 @@
 package atomicfile
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
 )
 
-// ReplaceDir puts the folder next in the place of dir in one step and leaves the old files, if there were any, in next. On a
-// system or file system that cannot exchange two folders it moves dir away first, which is two steps.
-func ReplaceDir(dir, next string) error {
+// WriteDir makes the folder dir hold exactly the files, by their paths below it. Where two folders can be exchanged this is one step:
+// a reader, or a crash, sees all of the old files or all of the new ones. Where they cannot, such as a mount or the lower layer of
+// an overlay, each file is replaced in one step, after the bytes of all are on the disk. A failure before the first step changes
+// nothing. Two calls for one folder must not run at the same time: what a killed one has left is removed.
+func WriteDir(dir string, files map[string][]byte) error {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // a link stays
+	}
+	parent, name := filepath.Split(filepath.Clean(dir))
+	if err := os.MkdirAll(filepath.Clean(parent), 0o755); err != nil {
+		return err
+	}
+	left, _ := filepath.Glob(filepath.Join(parent, "."+name+"-*"))
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	next, err := os.MkdirTemp(parent, "."+name+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(next) // after the exchange: the old files
+	for path, content := range files {
+		path = filepath.Join(next, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(next, 0o755); err != nil {
+		return err
+	}
 	switch err := exchange(dir, next); {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return os.Rename(next, dir)
-	case !errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.EXDEV), errors.Is(err, syscall.EBUSY):
+		return replaceEach(dir, files)
+	default:
 		return &os.LinkError{Op: "exchange", Old: next, New: dir, Err: err}
 	}
-	old := next + ".old"
-	if err := os.Rename(dir, old); err != nil {
-		return err
+}
+
+// replaceEach is WriteDir file by file.
+func replaceEach(dir string, files map[string][]byte) (err error) {
+	staged := map[string]string{} // temporary file by the one that it becomes
+	defer func() {
+		for _, tmp := range staged {
+			os.Remove(tmp) // fails when it was renamed
+		}
+	}()
+	for path, content := range files {
+		path = filepath.Join(dir, path)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if staged[path], err = stage(filepath.Dir(path), content); err != nil {
+			return err
+		}
 	}
-	if err := os.Rename(next, dir); err != nil {
-		return errors.Join(err, os.Rename(old, dir))
+	for _, path := range slices.Sorted(maps.Keys(staged)) {
+		if err := os.Rename(staged[path], path); err != nil {
+			return err
+		}
 	}
-	return os.Rename(old, next)
+	var folders []string
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			folders = append(folders, path)
+			return nil
+		}
+		if rel, err := filepath.Rel(dir, path); err != nil || files[filepath.ToSlash(rel)] != nil {
+			return err
+		}
+		return os.Remove(path)
+	})
+	for _, folder := range slices.Backward(folders) {
+		if folder != dir {
+			os.Remove(folder) // fails when something is in it
+		}
+	}
+	return err
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/wasmfleet/wasmfleet/internal/cli"
 )
 
 // File is the file that makes a folder a filter.
@@ -67,7 +69,7 @@ var (
 // ValidName reports whether a filter, and its folder, image and object, may have that name.
 func ValidName(name string) bool { return nameSyntax.MatchString(name) }
 
-// Load reads every filter below dir, sorted by name. Folders without a plugin.yaml (such as internal) are not filters.
+// Load reads every filter below dir, sorted by name; what is wrong in a plugin.yaml is a finding. Folders without a plugin.yaml (such as internal) are not filters.
 func Load(dir string) ([]Filter, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*", File))
 	if err != nil {
@@ -80,17 +82,14 @@ func Load(dir string) ([]Filter, error) {
 			return nil, err
 		}
 		if folder := filepath.Base(filepath.Dir(file)); f.Name != folder {
-			return nil, fmt.Errorf("%s: name %q is not the folder's name %q. a filter's folder, image and object share one name", file, f.Name, folder)
+			return nil, cli.Finding("%s: name %q is not the folder's name %q. a filter's folder, image and object share one name", file, f.Name, folder)
 		}
 		filters = append(filters, f)
 	}
 	return filters, nil
 }
 
-// ErrUnknown is the error of Find for a name that no filter has.
-var ErrUnknown = errors.New("unknown filter")
-
-// Find reads the filter name below dir and lists the known ones when there is none.
+// Find reads the filter name below dir. A name that is none is an error of usage, and lists the known ones.
 func Find(dir, name string) (Filter, error) {
 	f, err := Read(filepath.Join(dir, name, File))
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -103,12 +102,12 @@ func Find(dir, name string) (Filter, error) {
 		}
 	}
 	if len(known) == 0 {
-		return f, fmt.Errorf("%w %q: no filter in %s has a %s. run this from the repository's root", ErrUnknown, name, dir, File)
+		return f, cli.Usage("unknown filter %q: no filter in %s has a %s. run this from the repository's root", name, dir, File)
 	}
-	return f, fmt.Errorf("%w %q. filters in %s: %s", ErrUnknown, name, dir, strings.Join(known, ", "))
+	return f, cli.Usage("unknown filter %q. filters in %s: %s", name, dir, strings.Join(known, ", "))
 }
 
-// Read reads one plugin.yaml. Unknown keys are errors.
+// Read reads one plugin.yaml. What is wrong in it, also an unknown key, is a finding.
 func Read(file string) (Filter, error) {
 	var f Filter
 	data, err := os.ReadFile(file)
@@ -121,11 +120,11 @@ func Read(file string) (Filter, error) {
 		if strings.Contains(err.Error(), "field capabilities not found") {
 			err = fmt.Errorf("%w. %s holds them now, and make build writes it: remove the field", err, ModuleFile)
 		}
-		return f, fmt.Errorf("%s: %w", file, err)
+		return f, cli.Finding("%s: %w", file, err)
 	}
 	f.Dir = filepath.Dir(file)
 	if err := f.check(); err != nil {
-		return f, fmt.Errorf("%s: %w", file, err)
+		return f, cli.Finding("%s: %w", file, err)
 	}
 	m, err := ReadModule(f.Dir)
 	f.Capabilities = m.Capabilities
@@ -146,7 +145,7 @@ func ReadModule(dir string) (Module, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&m); err != nil {
-		return m, fmt.Errorf("%s: %w. \"make build\" writes it", file, err)
+		return m, cli.Finding("%s: %w. \"make build\" writes it", file, err)
 	}
 	return m, nil
 }

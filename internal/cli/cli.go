@@ -1,4 +1,4 @@
-// Package cli is the frame that every tool shares: flags, help, exit codes and signals.
+// Package cli is the frame that every command shares: verbs, flags, help, exit codes, signals and progress.
 package cli
 
 import (
@@ -12,21 +12,24 @@ import (
 	"syscall"
 )
 
-// Exit codes of every tool.
+// Exit codes of every command.
 const (
 	ExitOK       = 0
-	ExitFindings = 1 // the input was read and something in it is wrong
+	ExitFindings = 1 // what was read has something wrong in it
 	ExitUsage    = 2 // the command line is wrong
 	ExitFailure  = 3 // something outside the input failed: registry, disk, a missing tool
 )
 
-// Command is one tool, as a value that tests can run.
+// Command is a program or a verb of one, as a value that tests can run.
 type Command struct {
 	Name  string
+	Title string // what it does, in a few words: for the list of verbs
 	Args  string // what follows the flags, for the usage line
 	About string // what it does, in a sentence or two
 	Flags func(*flag.FlagSet)
 	Run   func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+
+	program string // with a space behind it, of a verb
 }
 
 // Main runs the command until it ends or is interrupted and returns its exit code. Data goes to stdout, talk to stderr.
@@ -52,7 +55,7 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 }
 
 func (c Command) help(flags *flag.FlagSet, w io.Writer) {
-	fmt.Fprintf(w, "usage: %s [flags] %s\n\n%s\n\nflags:\n", c.Name, c.Args, c.About)
+	fmt.Fprintf(w, "usage: %s%s [flags] %s\n\n%s\n\nflags:\n", c.program, c.Name, c.Args, c.About)
 	flags.SetOutput(w)
 	flags.PrintDefaults()
 }
@@ -65,7 +68,7 @@ func (c Command) fail(stderr io.Writer, err error) int {
 		fmt.Fprintf(stderr, "%s: %s\n", c.Name, text)
 	}
 	if coded.code == ExitUsage {
-		fmt.Fprintf(stderr, "see %s -h\n", c.Name)
+		fmt.Fprintf(stderr, "see %s%s -h\n", c.program, c.Name)
 	}
 	return coded.code
 }
@@ -83,10 +86,10 @@ func Usage(format string, args ...any) error {
 	return &exitError{ExitUsage, fmt.Errorf(format, args...)}
 }
 
-// Finding is an error in what the tool was given to read: exit code 1.
+// Finding is an error in what the command was given to read: exit code 1.
 func Finding(format string, args ...any) error {
 	return &exitError{ExitFindings, fmt.Errorf(format, args...)}
 }
 
-// ErrFindings ends a tool with exit code 1 when it has already printed its findings.
+// ErrFindings ends a command with exit code 1 when it has already printed its findings.
 var ErrFindings error = &exitError{ExitFindings, errors.New("")}

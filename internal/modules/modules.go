@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
 )
 
 const (
@@ -29,12 +29,14 @@ type Options struct {
 	Build     string // folder of compiled modules
 	Filters   string // folder of the filters, for their plugin.yaml
 	PlainHTTP bool   // talk HTTP to the registry
+	Offline   bool   // ask no registry
 }
 
 // Source finds modules and remembers them.
 type Source struct {
 	build, filters string
 	plainHTTP      bool
+	offline        bool
 	options        []remote.Option
 	say            func(format string, args ...any)
 
@@ -51,6 +53,7 @@ func New(o Options, say func(format string, args ...any)) *Source {
 		build:     o.Build,
 		filters:   o.Filters,
 		plainHTTP: o.PlainHTTP,
+		offline:   o.Offline,
 		options: []remote.Option{
 			remote.WithTransport(transport),
 			remote.WithAuthFromKeychain(authn.DefaultKeychain),
@@ -69,7 +72,7 @@ type Missing struct{ error }
 func (m *Missing) Unwrap() error { return m.error }
 
 // Get is the module of the image. It is asked once for each digest.
-func (m *Source) Get(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
+func (m *Source) Get(ctx context.Context, ref image.Ref) ([]byte, error) {
 	if module, ok := m.known[ref.Digest]; ok {
 		return module, nil
 	}
@@ -94,14 +97,19 @@ func (m *Source) Get(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
 	return module, nil
 }
 
-func (m *Source) pull(ctx context.Context, ref filterimage.Ref) ([]byte, error) {
+var errOffline = errors.New("--offline")
+
+func (m *Source) pull(ctx context.Context, ref image.Ref) ([]byte, error) {
+	if m.offline {
+		return nil, errOffline
+	}
 	host, _, _ := strings.Cut(ref.Repo, "/")
 	if err := m.down[host]; err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	module, err := filterimage.Pull(ctx, ref, m.plainHTTP, m.options...)
+	module, err := image.Pull(ctx, ref, m.plainHTTP, m.options...)
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
 		// The other pins are likely to be in the same registry, and each would wait as long.
@@ -124,8 +132,8 @@ func (m *Source) Built(filter, want string) (module []byte, digest string, err e
 	if module, err = os.ReadFile(m.File(filter)); err != nil {
 		return nil, "", err
 	}
-	for _, form := range []filterimage.Form{filterimage.Compat, filterimage.Artifact} {
-		image, err := filterimage.Build(module, f, form)
+	for _, form := range []image.Form{image.Compat, image.Artifact} {
+		image, err := image.Build(module, f, form)
 		if err != nil {
 			return nil, "", fmt.Errorf("%s: %w", m.File(filter), err)
 		}

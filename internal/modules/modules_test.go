@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
 )
 
@@ -32,11 +32,11 @@ func TestModules(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(filters, "demo", catalog.File), []byte("name: demo\ntitle: t\ndescription: d\nphases: [AUTHN]\n"), 0o644))
 	filter, err := catalog.Find(filters, "demo")
 	require.NoError(t, err)
-	image, digest := build(t, module, filter, filterimage.Artifact)
-	_, compat := build(t, module, filter, filterimage.Compat)
+	img, digest := build(t, module, filter, image.Artifact)
+	_, compat := build(t, module, filter, image.Compat)
 	tag, err := name.NewTag(host + "/has/demo:v1")
 	require.NoError(t, err)
-	require.NoError(t, remote.Write(tag, image))
+	require.NoError(t, remote.Write(tag, img))
 	other := "sha256:" + strings.Repeat("0", 64)
 
 	for _, tc := range []struct {
@@ -66,7 +66,7 @@ func TestModules(t *testing.T) {
 			}
 			var said string
 			m := modules.New(modules.Options{Build: build, Filters: filters}, func(format string, args ...any) { said += fmt.Sprintf(format, args...) })
-			got, err := m.Get(t.Context(), filterimage.Ref{Repo: tc.repo, Digest: tc.digest})
+			got, err := m.Get(t.Context(), image.Ref{Repo: tc.repo, Digest: tc.digest})
 			if tc.err != "" {
 				var missing *modules.Missing
 				require.ErrorAs(t, err, &missing)
@@ -80,9 +80,9 @@ func TestModules(t *testing.T) {
 	}
 }
 
-func build(t *testing.T, module []byte, filter catalog.Filter, form filterimage.Form) (v1.Image, string) {
+func build(t *testing.T, module []byte, filter catalog.Filter, form image.Form) (v1.Image, string) {
 	t.Helper()
-	image, err := filterimage.Build(module, filter, form)
+	image, err := image.Build(module, filter, form)
 	require.NoError(t, err)
 	digest, err := image.Digest()
 	require.NoError(t, err)

@@ -16,11 +16,12 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
 
-// timeout is for one plugin. Envoy needs a quarter of a second; only a filter that never returns needs more.
-var timeout = 20 * time.Second
+// Timeout is for one plugin. Envoy needs a quarter of a second; only a filter that never returns needs more.
+var Timeout = 20 * time.Second
 
 // Refused says that the plugin would not start with this module and this configuration.
 type Refused struct {
@@ -32,7 +33,7 @@ func (r *Refused) Error() string { return "refused: " + r.Reason }
 // Check starts the plugin with the module in `envoy --mode validate`, which opens no port and sends nothing: it compiles the
 // module and runs OnPluginStart with exactly the bytes that the plugin will be given. It returns a *Refused when the plugin does
 // not start, and another error when the question could not be asked.
-func Check(ctx context.Context, envoy string, plugin *envoyconfig.Plugin, module []byte) error {
+func Check(ctx context.Context, program string, p *plugin.Plugin, module []byte) error {
 	dir, err := os.MkdirTemp("", "wasmfleet-preflight-")
 	if err != nil {
 		return err
@@ -42,14 +43,15 @@ func Check(ctx context.Context, envoy string, plugin *envoyconfig.Plugin, module
 	if err := os.WriteFile(code, module, 0o600); err != nil {
 		return err
 	}
-	if err := writeBootstrap(config, plugin, code); err != nil {
+	if err := writeBootstrap(config, p, code); err != nil {
 		return err
 	}
 
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s: OnPluginStart does not return", timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, Timeout, fmt.Errorf("no answer within %s: OnPluginStart does not return", Timeout))
 	defer cancel()
-	args := append([]string{"--mode", "validate", "--config-path", config, "--log-level", "warning"}, envoyconfig.LogFlags...)
-	cmd := exec.CommandContext(ctx, envoy, args...)
+	args := append([]string{"--mode", "validate", "--config-path", config, "--log-level", "warning"}, envoy.LogFlags...)
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), plugin.Placeholders(p)...)
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()
 	switch exit := (*exec.ExitError)(nil); {
@@ -60,26 +62,26 @@ func Check(ctx context.Context, envoy string, plugin *envoyconfig.Plugin, module
 	case err == nil:
 		return nil
 	case errors.As(err, &exit):
-		return &Refused{envoyconfig.Reason(parse(output))}
+		return &Refused{envoy.Reason(parse(output))}
 	default:
-		return fmt.Errorf("running %s: %w", envoy, err)
+		return fmt.Errorf("running %s: %w", program, err)
 	}
 }
 
-func writeBootstrap(file string, plugin *envoyconfig.Plugin, code string) error {
-	wasm, err := plugin.HTTPFilter(envoyconfig.LocalFile(code))
+func writeBootstrap(file string, p *plugin.Plugin, code string) error {
+	wasm, err := p.HTTPFilter(envoy.LocalFile(code))
 	if err != nil {
 		return &Refused{err.Error()}
 	}
-	filter, err := envoyconfig.Static(plugin.ID(), wasm)
+	filter, err := envoy.Static(p.ID(), wasm)
 	if err != nil {
 		return err
 	}
-	listener, err := envoyconfig.Listener("preflight", netip.MustParseAddrPort("127.0.0.1:0"), []*hcmv3.HttpFilter{filter}, nil)
+	listener, err := envoy.Listener("preflight", netip.MustParseAddrPort("127.0.0.1:0"), []*hcmv3.HttpFilter{filter}, nil)
 	if err != nil {
 		return err
 	}
-	data, err := envoyconfig.Marshal(&bootstrapv3.Bootstrap{
+	data, err := envoy.Marshal(&bootstrapv3.Bootstrap{
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Listeners: []*listenerv3.Listener{listener}},
 	})
 	if err != nil {
@@ -88,10 +90,10 @@ func writeBootstrap(file string, plugin *envoyconfig.Plugin, code string) error 
 	return os.WriteFile(file, data, 0o600)
 }
 
-func parse(output []byte) []envoyconfig.LogEntry {
-	var entries []envoyconfig.LogEntry
+func parse(output []byte) []envoy.LogEntry {
+	var entries []envoy.LogEntry
 	for line := range strings.Lines(string(output)) {
-		entries = append(entries, envoyconfig.ParseLog(line))
+		entries = append(entries, envoy.ParseLog(line))
 	}
 	return entries
 }

@@ -13,7 +13,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // Refused is a version of a filter that Envoy did not take. What served before serves on.
@@ -60,7 +60,7 @@ func (p *Proxy) Apply(ctx context.Context, filters []Filter, upstreams map[strin
 			refused = append(refused, r)
 		}
 	}
-	mark := p.process.mark()
+	mark := p.process.Mark()
 	if err := p.applyChain(ctx, chain); err != nil {
 		return refused, err
 	}
@@ -100,7 +100,7 @@ func (p *Proxy) applyChain(ctx context.Context, chain []string) error {
 	err := p.update(ctx, "listener_manager.lds", func() error { return p.dir.writeListener(p.listen, chain, p.routes) })
 	if err == nil {
 		err = p.wait(ctx, changeTimeout, "the new filter chain", func() (bool, error) {
-			s, err := p.admin.stats(ctx, `^listener_manager\.total_listeners_warming$`)
+			s, err := p.admin.Stats(ctx, `^listener_manager\.total_listeners_warming$`)
 			return s["listener_manager.total_listeners_warming"] == 0, err
 		})
 	}
@@ -114,16 +114,16 @@ func (p *Proxy) applyChain(ctx context.Context, chain []string) error {
 // update writes a file and waits until the subscription of that name has taken it.
 func (p *Proxy) update(ctx context.Context, subscription string, write func() error) error {
 	pattern := "^" + regexp.QuoteMeta(subscription) + `\.update_`
-	before, err := p.admin.stats(ctx, pattern)
+	before, err := p.admin.Stats(ctx, pattern)
 	if err != nil {
 		return err
 	}
-	mark := p.process.mark()
+	mark := p.process.Mark()
 	if err := write(); err != nil {
 		return err
 	}
 	return p.wait(ctx, changeTimeout, subscription, func() (bool, error) {
-		now, err := p.admin.stats(ctx, pattern)
+		now, err := p.admin.Stats(ctx, pattern)
 		grown := func(stat string) bool { return now[subscription+stat] > before[subscription+stat] }
 		if err == nil && (grown(".update_rejected") || grown(".update_failure")) {
 			err = errors.New(p.reason(mark))
@@ -143,7 +143,7 @@ func (p *Proxy) replace(ctx context.Context, resource *corev3.TypedExtensionConf
 	if last, ok := p.refused[resource.Name]; ok && proto.Equal(last.resource, resource) {
 		return last.err, nil // Envoy remembers a refusal as well, but not the filter's words
 	}
-	mark := p.process.mark()
+	mark := p.process.Mark()
 	ok, err := p.try(ctx, resource)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ type discovery struct{ settled, reloaded, failed int }
 
 func (p *Proxy) discovery(ctx context.Context, id string) (discovery, error) {
 	prefix := "extension_config_discovery.http_filter." + id + "."
-	s, err := p.admin.stats(ctx, "^"+regexp.QuoteMeta(prefix))
+	s, err := p.admin.Stats(ctx, "^"+regexp.QuoteMeta(prefix))
 	return discovery{
 		settled:  s[prefix+"update_success"] + s[prefix+"update_rejected"] + s[prefix+"update_failure"],
 		reloaded: s[prefix+"config_reload"],
@@ -194,7 +194,7 @@ func (p *Proxy) discovery(ctx context.Context, id string) (discovery, error) {
 // reason is what was logged since the mark. The log comes through a pipe and may be a moment behind.
 func (p *Proxy) reason(mark int) string {
 	for range 20 {
-		if r := envoyconfig.Reason(p.process.since(mark)); r != "" {
+		if r := envoy.Reason(p.process.Since(mark)); r != "" {
 			return r
 		}
 		time.Sleep(5 * time.Millisecond)

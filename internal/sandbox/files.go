@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // files is the folder that Envoy reads its configuration from. Every write is a rename, as Envoy only looks then.
@@ -31,7 +31,7 @@ func (dir files) filter(id string) string  { return filepath.Join(string(dir), "
 func (dir files) module(sum string) string { return filepath.Join(string(dir), sum+".wasm") }
 
 func (dir files) writeBootstrap() error {
-	data, err := envoyconfig.Marshal(envoyconfig.Bootstrap(dir.listeners(), dir.clusters()))
+	data, err := envoy.Marshal(envoy.Bootstrap(dir.listeners(), dir.clusters()))
 	if err != nil {
 		return err
 	}
@@ -54,11 +54,11 @@ func (dir files) extension(f Filter) (*corev3.TypedExtensionConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := f.Plugin.HTTPFilter(envoyconfig.LocalFile(path))
+	config, err := f.Plugin.HTTPFilter(envoy.LocalFile(path))
 	if err != nil {
 		return nil, err
 	}
-	return envoyconfig.Extension(f.Plugin.ID(), config)
+	return envoy.Extension(f.Plugin.ID(), config)
 }
 
 func (dir files) writeFilter(resource *corev3.TypedExtensionConfig) error {
@@ -68,13 +68,13 @@ func (dir files) writeFilter(resource *corev3.TypedExtensionConfig) error {
 func (dir files) writeListener(address netip.AddrPort, chain []string, routes []*routev3.Route) error {
 	var filters []*hcmv3.HttpFilter
 	for _, id := range chain {
-		filter, err := envoyconfig.Discovered(id, envoyconfig.FromFile(dir.filter(id)), &wasmfilterv3.Wasm{})
+		filter, err := envoy.Discovered(id, envoy.FromFile(dir.filter(id)), &wasmfilterv3.Wasm{})
 		if err != nil {
 			return err
 		}
 		filters = append(filters, filter)
 	}
-	listener, err := envoyconfig.Listener(listenerName, address, filters, routes)
+	listener, err := envoy.Listener(listenerName, address, filters, routes)
 	if err != nil {
 		return err
 	}
@@ -84,13 +84,13 @@ func (dir files) writeListener(address netip.AddrPort, chain []string, routes []
 func (dir files) writeClusters(upstreams map[string]netip.AddrPort) error {
 	var clusters []*clusterv3.Cluster
 	for _, name := range slices.Sorted(maps.Keys(upstreams)) {
-		clusters = append(clusters, envoyconfig.Cluster(name, upstreams[name]))
+		clusters = append(clusters, envoy.Cluster(name, upstreams[name]))
 	}
 	return writeResources(dir.clusters(), clusters...)
 }
 
 func writeResources[M proto.Message](file string, resources ...M) error {
-	data, err := envoyconfig.Resources(resources...)
+	data, err := envoy.Resources(resources...)
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,14 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
 
 const (
-	listenerName   = "sandbox"
-	backendCluster = "backend"
+	listenerName = "sandbox"
+	// As Istio names the cluster of a service, so that filters which look at it see a host: backend.internal.
+	backendCluster = "outbound|80||backend.internal"
 	readyTimeout   = 60 * time.Second
 	changeTimeout  = 30 * time.Second
 	pollInterval   = 3 * time.Millisecond
@@ -31,7 +33,7 @@ const (
 
 // Filter is a plugin and the module that it runs.
 type Filter struct {
-	Plugin *envoyconfig.Plugin
+	Plugin *plugin.Plugin
 	Module []byte
 }
 
@@ -45,14 +47,14 @@ type Config struct {
 	Routes    []*routev3.Route          // tried before the backend
 	Workers   int                       // threads, each with its own instance of every filter; 2 when zero
 	LogLevel  string                    // of what the filters log; warning when empty
-	Log       func(envoyconfig.LogEntry)
+	Log       func(envoy.LogEntry)
 }
 
 // Proxy is a running Envoy.
 type Proxy struct {
 	dir     files
-	process *process
-	admin   admin
+	process *envoy.Process
+	admin   envoy.Admin
 	address netip.AddrPort
 
 	listen    netip.AddrPort
@@ -78,7 +80,7 @@ func Start(ctx context.Context, c Config) (*Proxy, error) {
 	p := &Proxy{
 		dir:       files(dir),
 		listen:    c.Listen,
-		routes:    append(slices.Clone(c.Routes), envoyconfig.Route("/", backendCluster)),
+		routes:    append(slices.Clone(c.Routes), envoy.Route("/", backendCluster)),
 		upstreams: map[string]netip.AddrPort{backendCluster: c.Backend},
 		serving:   map[string]*corev3.TypedExtensionConfig{},
 		refused:   map[string]refusal{},
@@ -100,7 +102,9 @@ func CheckFree(address netip.AddrPort) error {
 }
 
 func (p *Proxy) start(ctx context.Context, c Config) error {
+	var plugins []*plugin.Plugin
 	for _, f := range c.Filters {
+		plugins = append(plugins, f.Plugin)
 		resource, err := p.dir.extension(f)
 		if err != nil {
 			return err
@@ -129,10 +133,10 @@ func (p *Proxy) start(ctx context.Context, c Config) error {
 	}
 	log := c.Log
 	if log == nil {
-		log = func(envoyconfig.LogEntry) {}
+		log = func(envoy.LogEntry) {}
 	}
 	var err error
-	p.process, err = startProcess(c.Envoy, append([]string{
+	p.process, err = envoy.Start(c.Envoy, append([]string{
 		"--config-path", p.dir.bootstrap(),
 		"--admin-address-path", p.dir.adminAddress(),
 		"--concurrency", strconv.Itoa(workers),
@@ -140,7 +144,7 @@ func (p *Proxy) start(ctx context.Context, c Config) error {
 		"--disable-hot-restart",
 		// A changed chain serves new connections at once; the old ones are asked to close and have this long to do so.
 		"--drain-time-s", "5", "--drain-strategy", "immediate",
-	}, envoyconfig.LogFlags...), log)
+	}, envoy.LogFlags...), plugin.Placeholders(plugins...), log) // who comes later has to do with our environment
 	if err != nil {
 		return err
 	}
@@ -158,18 +162,18 @@ func (p *Proxy) waitReady(ctx context.Context) error {
 			if err != nil || len(address) == 0 {
 				return false, nil
 			}
-			p.admin = admin("http://" + strings.TrimSpace(string(address)))
+			p.admin = envoy.Admin("http://" + strings.TrimSpace(string(address)))
 		}
-		if _, err := p.admin.get(ctx, "/ready"); err != nil {
+		if _, err := p.admin.Get(ctx, "/ready"); err != nil {
 			return false, nil // 503 until all is loaded
 		}
 		var ready bool
 		var err error
-		p.address, ready, err = p.admin.listener(ctx, listenerName)
+		p.address, ready, err = p.admin.Listener(ctx, listenerName)
 		if err == nil && !ready {
 			// Envoy is ready without its listener when it has refused it.
 			const refused = "listener_manager.lds.update_rejected"
-			if s, failed := p.admin.stats(ctx, "^"+refused+"$"); failed == nil && s[refused] > 0 {
+			if s, failed := p.admin.Stats(ctx, "^"+refused+"$"); failed == nil && s[refused] > 0 {
 				err = errors.New(p.reason(0))
 			}
 		}
@@ -197,33 +201,33 @@ func (p *Proxy) URL() string { return "http://" + p.address.String() }
 func (p *Proxy) Admin() string { return string(p.admin) }
 
 // PID is that of Envoy.
-func (p *Proxy) PID() int { return p.process.cmd.Process.Pid }
+func (p *Proxy) PID() int { return p.process.PID() }
 
 // Stats are Envoy's counters and gauges whose names match the regular expression.
 func (p *Proxy) Stats(ctx context.Context, filter string) (map[string]int, error) {
-	return p.admin.stats(ctx, filter)
+	return p.admin.Stats(ctx, filter)
 }
 
 // Done is closed when Envoy has ended.
-func (p *Proxy) Done() <-chan struct{} { return p.process.done }
+func (p *Proxy) Done() <-chan struct{} { return p.process.Done() }
 
 // Err says how Envoy ended and what it logged last.
 func (p *Proxy) Err() error {
-	<-p.process.done
+	<-p.process.Done()
 	var last []string
-	for _, e := range p.process.since(0) {
+	for _, e := range p.process.Since(0) {
 		last = append(last, e.Message)
 	}
 	if n := len(last); n > 5 {
 		last = last[n-5:]
 	}
-	return fmt.Errorf("envoy ended (%s). its last words: %s", p.process.cmd.ProcessState, strings.Join(last, " | "))
+	return fmt.Errorf("envoy ended (%s). its last words: %s", p.process.State(), strings.Join(last, " | "))
 }
 
 // Stop ends Envoy and removes its files.
 func (p *Proxy) Stop() {
 	if p.process != nil {
-		p.process.stop()
+		p.process.Stop()
 	}
 	os.RemoveAll(string(p.dir))
 }
@@ -239,7 +243,7 @@ func (p *Proxy) wait(ctx context.Context, timeout time.Duration, what string, do
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-p.process.done:
+		case <-p.process.Done():
 			return p.Err()
 		case <-time.After(pollInterval):
 		}
@@ -248,7 +252,7 @@ func (p *Proxy) wait(ctx context.Context, timeout time.Duration, what string, do
 
 func (p *Proxy) ended() bool {
 	select {
-	case <-p.process.done:
+	case <-p.process.Done():
 		return true
 	default:
 		return false

@@ -1,4 +1,4 @@
-// Package scripttest runs the txtar stories of the tools: testscript with one more command.
+// Package scripttest runs the verbs in tests: in txtar stories, and as processes that can be killed.
 package scripttest
 
 import (
@@ -12,8 +12,34 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/image"
 )
+
+// asProgram makes a test's own executable be the program wasmfleet.
+const asProgram = "SCRIPTTEST_AS_PROGRAM"
+
+// Main is the TestMain of a package whose tests run these verbs. In stories they are those of the program wasmfleet.
+func Main(m *testing.M, verbs ...cli.Command) {
+	run := func() {
+		os.Exit(cli.Program{Name: "wasmfleet", Verbs: verbs}.Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if os.Getenv(asProgram) != "" {
+		run()
+	}
+	testscript.Main(m, map[string]func(){"wasmfleet": run})
+}
+
+// Command is a verb with its arguments as a process of its own.
+func Command(args ...string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err) // it runs
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
 
 // Run runs testdata/script/*.txtar. Beside testscript's own commands, `fails CODE PROGRAM ARG…` wants exactly that exit code, and
 // `pin FILE FILTER MODULE` replaces DIGEST in the file by the digest of the image that publish would make of the module.
@@ -47,7 +73,7 @@ func pin(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	filter, err := catalog.Find(ts.MkAbs("filters"), args[1])
 	ts.Check(err)
-	image, err := filterimage.Build(module, filter, filterimage.Artifact)
+	image, err := image.Build(module, filter, image.Artifact)
 	ts.Check(err)
 	digest, err := image.Digest()
 	ts.Check(err)

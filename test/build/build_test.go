@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package build proves that a module's bytes, and so its digest, are a function of the sources.
 package build
 
@@ -11,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
 	"github.com/wasmfleet/wasmfleet/test/clone"
 )
@@ -101,7 +103,7 @@ func TestPinsAreWhatThisTreeBuilds(t *testing.T) {
 			here.WriteString(line)
 		}
 	}
-	envs, err := environment.All(filepath.Join(root, "manifests"))
+	envs, err := manifests.All(filepath.Join(root, "manifests"))
 	require.NoError(t, err)
 	for _, env := range envs {
 		pins, err := env.Pins()
@@ -110,7 +112,7 @@ func TestPinsAreWhatThisTreeBuilds(t *testing.T) {
 			if !strings.HasPrefix(pins[f.Name].Repo, unpublished) {
 				continue
 			}
-			img, err := filterimage.Build(module(t, root, f.Name), f, filterimage.Artifact)
+			img, err := image.Build(module(t, root, f.Name), f, image.Artifact)
 			require.NoError(t, err)
 			digest, err := img.Digest()
 			require.NoError(t, err)

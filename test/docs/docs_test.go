@@ -1,3 +1,5 @@
+//go:build envoy
+
 // Package docs proves README.md and docs/: their commands run, their YAML is what the files hold.
 package docs
 
@@ -63,6 +65,9 @@ grep -q 'namespace: web-prod-eu' manifests/rendered/prod-eu/*_wasmplugin_addhead
 grep -q 'addheader:v0.3.0@sha256' manifests/rendered/dev/*_wasmplugin_addheader.yaml
 ! grep -q 'addheader:v0.3.0' manifests/rendered/staging/*_wasmplugin_addheader.yaml
 test -z "$(git status --porcelain manifests)"
+`,
+	"docs/examples.md": `
+test -f build/addheader.wasm
 `,
 	"docs/render.md": `
 grep -q 'failure_policy: FAIL_OPEN' manifests/rendered/dev/*_envoyfilter_jwtfetch.yaml

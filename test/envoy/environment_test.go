@@ -1,3 +1,5 @@
+//go:build envoy
+
 package envoy
 
 import (
@@ -9,12 +11,13 @@ import (
 	extensions "istio.io/api/extensions/v1alpha1"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // A filter reads the variables of its VM, which the C library copies into the same memory that Go allocates in.
 func TestEnvironment(t *testing.T) {
 	module, _ := fixture(t, "environment")
-	f := sandbox.Filter{Plugin: plugin(t, "environment", "{}"), Module: module}
+	f := sandbox.Filter{Plugin: envoytest.Plugin(t, "environment", "{}"), Module: module}
 	f.Plugin.Spec.VmConfig = &extensions.VmConfig{}
 	var want strings.Builder
 	for i := range 20 {
@@ -22,9 +25,9 @@ func TestEnvironment(t *testing.T) {
 		f.Plugin.Spec.VmConfig.Env = append(f.Plugin.Spec.VmConfig.Env, &extensions.EnvVar{Name: fmt.Sprintf("V%d", i+1), Value: value})
 		want.WriteString(value + ";")
 	}
-	p := start(t, setup{filters: chain(f)})
+	p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(f)})
 	for range 10 {
-		require.Equal(t, want.String(), p.get("/").header.Get("x-values"))
+		require.Equal(t, want.String(), p.Get("/").Header.Get("x-values"))
 	}
-	p.neverTrapped()
+	p.NeverTrapped()
 }

@@ -1,12 +1,17 @@
+//go:build envoy
+
 package envoy
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,77 +22,119 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/example"
 )
 
 // Clients and upstreams send what no honest one sends, in HTTP/1.1 and HTTP/2, through every callback that the filters have for
-// requests and responses (fault_test.go has the callouts, mutate_test.go the configurations). Envoy refuses much of it; whatever
-// it lets through, no VM traps, and the next honest request gets its answer.
+// requests and responses (mutate_test.go has the configurations). Envoy refuses much of it; whatever it lets through, no VM traps,
+// and the next honest request gets its answer.
 func TestHostileValues(t *testing.T) {
 	t.Parallel()
-	var reached, answered, answered2 atomic.Int64
-	without := filter(t, "jwtfetch", `{upstream: {host: unknown.internal, port: 80}, request: {path: /}, token: {json: /a}, lifetime: {json: /b},
-		header: x-other, onMissing: pass, exposeTokenToClients: {header: x-other}}`)
-	without.Plugin.Name = "without"
-	p := start(t, setup{
-		filters: chain(
-			jwtfetch(t, `{token: {json: /access_token}, lifetime: {json: /expires_in}, exposeTokenToClients: {header: x-token}}`),
-			without,
-			addheader(t, `{name: hello, value: world}`),
-		),
+	var total traffic
+	filters := shownFilters(t)
+	examples := 0
+	for _, f := range filters {
+		examples += len(f.examples)
+	}
+	requests := int64(hostileRequests / examples)
+	first := probe(t, "FAIL_RELOAD")
+	t.Run("filter", func(t *testing.T) { // returns when those in it have ended
+		for _, f := range filters {
+			for _, e := range f.examples {
+				t.Run(f.Name+"/"+filepath.Base(e.File), func(t *testing.T) {
+					t.Parallel()
+					total.hostile(t, first, f, e, requests)
+				})
+			}
+		}
+	})
+	all := requests * int64(examples)
+	t.Logf("%d requests, of which %d reached the upstream; %d and %d were answered; %d honest requests",
+		2*all, total.reached.Load(), total.answered.Load(), total.answered2.Load(), total.honest.Load())
+	require.Greater(t, total.answered.Load(), all/4, "Envoy refuses too much for a test of the filters")
+	require.Greater(t, total.answered2.Load(), all/4, "Envoy refuses too much for a test of the filters")
+	require.Greater(t, total.reached.Load(), all/10, "the filters or Envoy let nothing through")
+}
+
+// traffic counts.
+type traffic struct {
+	reached, answered, answered2, honest atomic.Int64
+}
+
+// hostile sends so many requests of each version of HTTP through a filter with the configuration of an example. The probe is the
+// first in the chain: its header is on what has passed it.
+func (total *traffic) hostile(t *testing.T, probe sandbox.Filter, f shown, e *example.Example, requests int64) {
+	filter, err := e.Plugin(f.options(t))
+	require.NoError(t, err)
+	names := headerNames(e)
+	p := envoytest.Start(t, envoytest.Setup{
+		Filters:  envoytest.Chain(probe, filter),
+		Services: e.Handlers(),
 		// Envoy itself answers the honest, as connections to this upstream may be anything but.
-		routes: []*routev3.Route{envoyconfig.DirectResponse("/honest", http.StatusOK, "")},
-		backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			n := uint64(reached.Add(1))
+		Routes: []*routev3.Route{envoy.DirectResponse("/honest", http.StatusOK, "")},
+		Backend: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n := uint64(total.reached.Add(1))
 			_, _ = io.Copy(io.Discard, r.Body)
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
 				return
 			}
 			defer conn.Close()
-			_, _ = io.WriteString(conn, hostile{rand.New(rand.NewPCG(n, 3))}.response())
+			_, _ = io.WriteString(conn, hostile{rand.New(rand.NewPCG(n, 3)), names}.response())
 		}),
 	})
-	require.Eventually(t, func() bool { return p.get("/honest").status == http.StatusOK }, timeout, interval)
-
 	var next atomic.Int64
 	var clients sync.WaitGroup
 	for range 16 {
 		clients.Go(func() {
-			for i := uint64(next.Add(1)); i <= hostileRequests; i = uint64(next.Add(1)) {
-				if a, ok := p.send(hostile{rand.New(rand.NewPCG(i, 1))}.request(), patience); ok && a.Header.Get("hello") == "world" {
-					answered.Add(1)
+			for i := next.Add(1); i <= requests; i = next.Add(1) {
+				if a, ok := p.Send(hostile{rand.New(rand.NewPCG(uint64(i), 1)), names}.request(), patience); ok && a.Header.Get("x-probe") != "" {
+					total.answered.Add(1)
 				}
-				if p.sendHTTP2(hostile{rand.New(rand.NewPCG(i, 2))}) {
-					answered2.Add(1)
+				if sendHTTP2(p, hostile{rand.New(rand.NewPCG(uint64(i), 2)), names}) {
+					total.answered2.Add(1)
 				}
 			}
 		})
 	}
-	honest := p.traffic(1, "/honest", func(a answer) error {
-		if a.Header.Get("hello") != "world" || len(a.Header.Values("x-token")) != 1 {
-			return fmt.Errorf("want hello and x-token, got %v", a.Header)
+	honest := p.Traffic(1, "/honest", func(a envoytest.Answer) error {
+		if got := a.Header.Values("x-probe"); len(got) != 1 {
+			return fmt.Errorf("want x-probe, got %v", a.Header)
 		}
-		return ok(a)
+		return nil
 	})
 	clients.Wait()
-	honest.stop()
-	t.Logf("%d requests, of which %d reached the upstream; %d and %d responses passed the filters; %d honest requests",
-		2*hostileRequests, reached.Load(), answered.Load(), answered2.Load(), honest.requests.Load())
-	require.Greater(t, reached.Load(), int64(hostileRequests/2), "Envoy refuses too much for a test of the filters")
-	require.Greater(t, answered.Load(), int64(hostileRequests/4), "Envoy refuses too much for a test of the filters")
-	require.Greater(t, answered2.Load(), int64(hostileRequests/4), "Envoy refuses too much for a test of the filters")
-	p.neverTrapped()
+	honest.Stop()
+	total.honest.Add(int64(honest.Requests()))
+	p.NeverTrapped()
+}
+
+// headerNames are what may be the name of a header in the example: those are what the filter looks at.
+func headerNames(e *example.Example) []string {
+	data, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	return regexp.MustCompile(`\b[a-zA-Z][a-zA-Z-]{1,40}\b`).FindAllString(string(data), -1)
 }
 
 // patience is how long to wait for an answer: what Envoy finds malformed, or what says that more is to come than there is, gets none.
 const patience = 300 * time.Millisecond
 
 // hostile makes up messages.
-type hostile struct{ *rand.Rand }
+type hostile struct {
+	*rand.Rand
+	names []string // of headers that a filter may look at
+}
 
 func (h hostile) name() string {
-	return pick(h.Rand, "authorization", "Authorization", "AUTHORIZATION", "x-other", "X-Other", "x-token", "hello", "HELLO", "cookie", "x", "a-b_c.d~!#$%&'*+^`|",
+	if name := pick(h.Rand, h.names...); h.IntN(2) == 0 {
+		return pick(h.Rand, name, strings.ToUpper(name), http.CanonicalHeaderKey(name))
+	}
+	return pick(h.Rand, "authorization", "Authorization", "AUTHORIZATION", "cookie", "x", "a-b_c.d~!#$%&'*+^`|",
 		"authorization2", "author", "x-"+strings.Repeat("n", h.IntN(2000)), "x-envoy-upstream-rq-timeout-ms", "x-forwarded-for", "x-request-id", "te", "via", "date", "status", "path")
 }
 
@@ -180,7 +227,7 @@ const (
 )
 
 // sendHTTP2 sends headers, a body and trailers in frames of HTTP/2, and tells whether the answer came to its end.
-func (p *proxy) sendHTTP2(h hostile) bool {
+func sendHTTP2(p *envoytest.Proxy, h hostile) bool {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL(), "http://"))
 	if err != nil {
 		return false

@@ -1,3 +1,5 @@
+//go:build envoy
+
 package envoy
 
 import (
@@ -7,11 +9,10 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
-
-const megabyte = 1 << 20
 
 // A filter that reads headers does not grow: what the host puts into the guest is freed there.
 func TestMemoryIsFlat(t *testing.T) {
@@ -33,22 +34,22 @@ func TestMemoryGrowsWithMalloc(t *testing.T) {
 // memoryGrowth is by how many bytes Envoy's resident memory grows with requests to that module of the probe.
 func memoryGrowth(t *testing.T, module []byte, requests int) int {
 	t.Helper()
-	p := start(t, setup{
-		filters: chain(sandbox.Filter{Plugin: plugin(t, "probe", "{}"), Module: module}),
-		routes:  []*routev3.Route{envoyconfig.DirectResponse("/direct", 200, "")},
-		workers: 1,
+	p := envoytest.Start(t, envoytest.Setup{
+		Filters: envoytest.Chain(sandbox.Filter{Plugin: envoytest.Plugin(t, "probe", "{}"), Module: module}),
+		Routes:  []*routev3.Route{envoy.DirectResponse("/direct", 200, "")},
+		Workers: 1,
 	})
-	tr := p.traffic(4, "/direct", func(a answer) error {
+	tr := p.Traffic(4, "/direct", func(a envoytest.Answer) error {
 		if a.Header.Get("x-probe") != "was here" {
 			return fmt.Errorf("the probe is out of service: %s", a.Status)
 		}
 		return nil
 	}, "user-agent: "+t.Name(), "x-trap: no")
-	tr.atLeast(20_000) // warm
-	before := p.memory()
-	tr.atLeast(requests)
-	after := p.memory()
-	tr.stop()
-	p.neverTrapped()
+	tr.AtLeast(20_000) // warm
+	before := p.Memory()
+	tr.AtLeast(requests)
+	after := p.Memory()
+	tr.Stop()
+	p.NeverTrapped()
 	return after - before
 }

@@ -1,3 +1,5 @@
+//go:build envoy
+
 package envoy
 
 import (
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // What people import compiles with the toolchain of make tools and does in Envoy what it does elsewhere. The program with the
@@ -36,9 +39,9 @@ func TestOrdinaryPackages(t *testing.T) {
 			}
 			module, _ := fixture(t, name)
 			t.Logf("%d bytes", len(module))
-			p := start(t, setup{filters: chain(sandbox.Filter{Plugin: plugin(t, name, "{}"), Module: module})})
-			require.Equal(t, "yes", p.get("/").header.Get("x-checked"))
-			p.neverTrapped()
+			p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(sandbox.Filter{Plugin: envoytest.Plugin(t, name, "{}"), Module: module})})
+			require.Equal(t, "yes", p.Get("/").Header.Get("x-checked"))
+			p.NeverTrapped()
 		})
 	}
 }

@@ -1,3 +1,5 @@
+//go:build envoy
+
 package envoy
 
 import (
@@ -7,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // A filter whose contexts and callouts are in another module does the same before and after its unused callbacks were dropped. An
@@ -17,10 +20,10 @@ func TestPruningALibrary(t *testing.T) {
 	for name, module := range map[string][]byte{"raw": raw, "pruned": module} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, setup{filters: chain(sandbox.Filter{Plugin: plugin(t, "library", "{}"), Module: module})})
-			require.Equal(t, http.StatusUnauthorized, p.get("/").status)
-			require.Equal(t, http.StatusOK, p.get("/", "x-api-key", "k").status)
-			p.neverTrapped()
+			p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(sandbox.Filter{Plugin: envoytest.Plugin(t, "library", "{}"), Module: module})})
+			require.Equal(t, http.StatusUnauthorized, p.Get("/").Status)
+			require.Equal(t, http.StatusOK, p.Get("/", "x-api-key", "k").Status)
+			p.NeverTrapped()
 		})
 	}
 }

@@ -1,3 +1,5 @@
+//go:build envoy
+
 package envoy
 
 import (
@@ -27,58 +29,60 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 // The story of a session: what is rendered is served, what is rendered next is followed, what is refused changes nothing, and
 // nothing is left behind.
 func TestRunFollowsWhatIsRendered(t *testing.T) {
 	w := newWorkspace(t)
-	addheader := w.build("addheader", module(t, "addheader"))
-	jwtfetch := w.build("jwtfetch", module(t, "jwtfetch"))
-	w.render(addheader.object("STATS", "{name: hello, value: world}"),
-		jwtfetch.object("AUTHN", "{upstream: {host: token.internal, port: 80}, request: {path: /auth}, token: {json: /access_token}, lifetime: {json: /expires_in}}"))
+	module, _ := fixture(t, "probe")
+	probe := w.build("probe", module)
+	callerModule, _ := fixture(t, "caller")
+	caller := w.build("caller", callerModule)
+	w.render(probe.object("STATS", "{value: world}"), caller.object("AUTHN", "{upstream: {host: token.internal, port: 80}}"))
 	r := w.run()
 
 	// The registry is down, but build/ holds the pinned images. AUTHN comes first.
-	r.says("run: addheader: pulling it failed .* is used instead")
-	r.says(`(?m)jwtfetch +AUTHN .*\n.*addheader +STATS `)
+	r.says("run: probe: pulling it failed .* is used instead")
+	r.says(`(?m)caller +AUTHN .*\n.*probe +STATS `)
 	got := r.get("/hello")
-	require.Equal(t, "world", got.header.Get("hello"))
-	require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.upstream(t).Headers["authorization"])
+	require.Equal(t, "world", got.Header.Get("x-probe"))
+	require.Regexp(t, `^Bearer [\w-]+\.[\w-]+\.[\w-]+$`, got.Upstream(t).Headers["authorization"], "the stand-in for what the filter calls")
 
 	// Another value, the whole folder exchanged as render does it; a filter less; and one more again.
-	w.render(addheader.object("STATS", "{name: hello, value: moon}"))
-	r.says("run: addheader: new configuration in service")
-	r.says("run: jwtfetch: removed")
+	w.render(probe.object("STATS", "{value: moon}"))
+	r.says("run: probe: new configuration in service")
+	r.says("run: caller: removed")
 	got = r.get("/")
-	require.Equal(t, "moon", got.header.Get("hello"))
-	require.NotContains(t, got.upstream(t).Headers, "authorization")
+	require.Equal(t, "moon", got.Header.Get("x-probe"))
+	require.NotContains(t, got.Upstream(t).Headers, "authorization")
 
 	// What the filter refuses, and what is no YAML, is said and changes nothing.
-	w.edit("addheader", "value: moon", "valu: moon")
-	r.says(`run: .*/rendered/dev/addheader.yaml: WasmPlugin "addheader": addheader: parsing plugin configuration: /valu: unknown field.* the version before serves on`)
-	w.edit("addheader", "kind:", "kind: [")
-	r.says(`run: .*/rendered/dev/addheader.yaml: error converting YAML .* what served before serves on`)
-	require.Equal(t, "moon", r.get("/").header.Get("hello"))
+	w.edit("probe", "value: moon", "valu: moon")
+	r.says(`run: .*/rendered/local/probe.yaml: WasmPlugin "probe": probe: want value.* the version before serves on`)
+	w.edit("probe", "kind:", "kind: [")
+	r.says(`run: .*/rendered/local/probe.yaml: error converting YAML .* what served before serves on`)
+	require.Equal(t, "moon", r.get("/").Header.Get("x-probe"))
 
 	// A new module, in the registry.
-	next := w.publish("addheader", otherBytes(module(t, "addheader"), "next"))
-	w.render(next.object("STATS", "{name: hello, value: sun}"))
-	r.says("run: addheader: new module and configuration in service")
-	require.Equal(t, "sun", r.get("/").header.Get("hello"))
+	next := w.publish("probe", envoytest.OtherBytes(module, "next"))
+	w.render(next.object("STATS", "{value: sun}"))
+	r.says("run: probe: new module and configuration in service")
+	require.Equal(t, "sun", r.get("/").Header.Get("x-probe"))
 
 	// A pin that cannot be had yet, until it is published.
-	later := w.publish("addheader", otherBytes(module(t, "addheader"), "later"))
+	later := w.publish("probe", envoytest.OtherBytes(module, "later"))
 	w.registryUp(false)
-	w.render(later.object("STATS", "{name: hello, value: sun}"))
-	r.says(`run: .*/addheader@sha256:\w+: pulling failed .*, and .*addheader.wasm is another image .* the version before serves on`)
+	w.render(later.object("STATS", "{value: sun}"))
+	r.says(`run: .*/probe@sha256:\w+: pulling failed .*, and .*probe.wasm is another image .* the version before serves on`)
 	w.registryUp(true)
-	r.says("run: addheader: new module in service: " + later.ref.Digest)
+	r.says("run: probe: new module in service: " + later.ref.Digest)
 
 	// A build that no pin names.
-	w.build("addheader", otherBytes(module(t, "addheader"), "built"))
-	r.says("run: addheader: .*addheader.wasm is new, but dev pins " + later.ref.Digest)
+	w.build("probe", envoytest.OtherBytes(module, "built"))
+	r.says("run: probe: .*probe.wasm is new, but local pins " + later.ref.Digest)
 
 	require.NoError(t, r.cmd.Process.Signal(syscall.SIGINT))
 	require.Equal(t, 0, r.exit())
@@ -87,7 +91,7 @@ func TestRunFollowsWhatIsRendered(t *testing.T) {
 
 func TestRunEndsWithEnvoy(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("addheader", module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
+	w.render(w.build("probe", probe(t, "FAIL_RELOAD").Module).object("STATS", "{value: world}"))
 	r := w.run()
 	pids := r.envoys()
 	if len(pids) == 0 {
@@ -104,7 +108,7 @@ func TestRunEndsWithEnvoy(t *testing.T) {
 // Even a session that is killed takes its Envoy along.
 func TestRunKilled(t *testing.T) {
 	w := newWorkspace(t)
-	w.render(w.build("addheader", module(t, "addheader")).object("STATS", "{name: hello, value: world}"))
+	w.render(w.build("probe", probe(t, "FAIL_RELOAD").Module).object("STATS", "{value: world}"))
 	r := w.run()
 	require.NoError(t, r.cmd.Process.Kill())
 	r.exit()
@@ -123,12 +127,12 @@ type workspace struct {
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
 	w := &workspace{t: t, dir: t.TempDir()}
-	for _, dir := range []string{"build", "tmp", "manifests/overlays/dev", "manifests/rendered"} {
+	for _, dir := range []string{"build", "tmp", "manifests/overlays/local", "manifests/rendered"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(w.dir, dir), 0o755))
 	}
-	w.write("manifests/overlays/dev/environment.yaml", "upstream: none\nistio: \"1.31\"\n")
-	w.program = filepath.Join(w.dir, "run")
-	out, err := exec.Command("go", "build", "-o", w.program, "../../tools/run").CombinedOutput()
+	w.write("manifests/overlays/local/environment.yaml", "upstream: none\nistio: \"1.31\"\n")
+	w.program = filepath.Join(w.dir, "wasmfleet")
+	out, err := exec.Command("go", "build", "-o", w.program, "../../tools/wasmfleet").CombinedOutput()
 	require.NoError(t, err, string(out))
 
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
@@ -161,32 +165,32 @@ func (w *workspace) write(file, content string) {
 	require.NoError(w.t, atomicfile.Write(filepath.Join(w.dir, file), []byte(content)))
 }
 
-// image is a filter's module with the reference that pins it.
-type image struct {
+// pinned is a filter's module with the reference that pins it.
+type pinned struct {
 	filter string
-	ref    filterimage.Ref
+	ref    image.Ref
 }
 
 // build puts the module into build/.
-func (w *workspace) build(filter string, module []byte) image {
+func (w *workspace) build(filter string, module []byte) pinned {
 	w.t.Helper()
 	w.write("build/"+filter+".wasm", string(module))
 	return w.image(filter, "127.0.0.1:1/"+filter, module, nil)
 }
 
 // publish puts the module into the registry.
-func (w *workspace) publish(filter string, module []byte) image {
+func (w *workspace) publish(filter string, module []byte) pinned {
 	w.t.Helper()
 	return w.image(filter, w.registry+"/test/"+filter, module, func(repo name.Repository, img v1.Image, h v1.Hash) error {
 		return remote.Write(repo.Digest(h.String()), img)
 	})
 }
 
-func (w *workspace) image(filter, repo string, module []byte, push func(name.Repository, v1.Image, v1.Hash) error) image {
+func (w *workspace) image(filter, repo string, module []byte, push func(name.Repository, v1.Image, v1.Hash) error) pinned {
 	w.t.Helper()
-	f, err := catalog.Find(filepath.Join(root, "filters"), filter)
+	f, err := catalog.Find("testdata", filter)
 	require.NoError(w.t, err)
-	img, err := filterimage.Build(module, f, filterimage.Artifact)
+	img, err := image.Build(module, f, image.Artifact)
 	require.NoError(w.t, err)
 	digest, err := img.Digest()
 	require.NoError(w.t, err)
@@ -195,11 +199,11 @@ func (w *workspace) image(filter, repo string, module []byte, push func(name.Rep
 		require.NoError(w.t, err)
 		require.NoError(w.t, push(parsed, img, digest))
 	}
-	return image{filter, filterimage.Ref{Repo: repo, Digest: digest.String()}}
+	return pinned{filter, image.Ref{Repo: repo, Digest: digest.String()}}
 }
 
 // object is the rendered WasmPlugin.
-func (i image) object(phase, config string) [2]string {
+func (i pinned) object(phase, config string) [2]string {
 	return [2]string{i.filter + ".yaml", fmt.Sprintf(`apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata:
@@ -217,26 +221,24 @@ spec:
 // render replaces the rendered folder, as tools/render does.
 func (w *workspace) render(objects ...[2]string) {
 	w.t.Helper()
-	next := filepath.Join(w.dir, "manifests/rendered/.next")
-	require.NoError(w.t, os.Mkdir(next, 0o755))
+	files := map[string][]byte{}
 	for _, o := range objects {
-		w.write("manifests/rendered/.next/"+o[0], o[1])
+		files[o[0]] = []byte(o[1])
 	}
-	require.NoError(w.t, atomicfile.ReplaceDir(filepath.Join(w.dir, "manifests/rendered/dev"), next))
-	require.NoError(w.t, os.RemoveAll(next))
+	require.NoError(w.t, atomicfile.WriteDir(filepath.Join(w.dir, "manifests/rendered/local"), files))
 }
 
 // edit changes a rendered file in place, as an editor does.
 func (w *workspace) edit(filter, from, to string) {
 	w.t.Helper()
-	file := filepath.Join(w.dir, "manifests/rendered/dev", filter+".yaml")
+	file := filepath.Join(w.dir, "manifests/rendered/local", filter+".yaml")
 	data, err := os.ReadFile(file)
 	require.NoError(w.t, err)
 	require.Contains(w.t, string(data), from)
 	require.NoError(w.t, os.WriteFile(file, bytes.Replace(data, []byte(from), []byte(to), 1), 0o644))
 }
 
-// session is a running `run dev`.
+// session is a running `run local`.
 type session struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -249,11 +251,11 @@ type session struct {
 
 func (w *workspace) run() *session {
 	w.t.Helper()
-	filters, err := filepath.Abs(filepath.Join(root, "filters"))
+	filters, err := filepath.Abs("testdata")
 	require.NoError(w.t, err)
 	envoy := findEnvoy(w.t)
 	r := &session{t: w.t, tmp: filepath.Join(w.dir, "tmp"), ended: make(chan struct{})}
-	r.cmd = exec.Command(w.program, "--filters", filters, "dev")
+	r.cmd = exec.Command(w.program, "run", "--filters", filters, "local")
 	r.cmd.Dir = w.dir
 	r.cmd.Env = append(os.Environ(), "ENVOY="+envoy, "TMPDIR="+r.tmp)
 	r.cmd.Stderr = r
@@ -302,9 +304,9 @@ func (r *session) says(pattern string) {
 	r.t.Logf("said after %s: %s", time.Since(begin), pattern)
 }
 
-func (r *session) get(path string) response {
+func (r *session) get(path string) envoytest.Response {
 	r.t.Helper()
-	got, err := get(r.t.Context(), r.url+path)
+	got, err := envoytest.Get(r.t.Context(), r.url+path)
 	require.NoError(r.t, err)
 	return got
 }
@@ -341,6 +343,6 @@ func (r *session) leftNothing() {
 	left, err := os.ReadDir(r.tmp)
 	require.NoError(r.t, err)
 	require.Empty(r.t, left)
-	_, err = get(r.t.Context(), r.url)
+	_, err = envoytest.Get(r.t.Context(), r.url)
 	require.ErrorIs(r.t, err, syscall.ECONNREFUSED)
 }

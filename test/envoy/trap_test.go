@@ -1,3 +1,5 @@
+//go:build envoy
+
 package envoy
 
 import (
@@ -7,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	extensions "istio.io/api/extensions/v1alpha1"
+
+	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
 var failStrategies = map[string]extensions.FailStrategy{
@@ -31,32 +35,33 @@ func TestFailStrategyHolds(t *testing.T) {
 		t.Run(tc.strategy, func(t *testing.T) {
 			t.Parallel()
 			f := f
-			f.Plugin = plugin(t, "probe", "{}")
+			f.Plugin = envoytest.Plugin(t, "probe", "{}")
 			f.Plugin.Spec.FailStrategy = failStrategies[tc.strategy]
-			p := start(t, setup{filters: chain(f), workers: 1})
-			require.Equal(t, "was here", p.get("/").header.Get("x-probe"))
+			p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(f), Workers: 1})
+			require.Equal(t, "was here", p.Get("/").Header.Get("x-probe"))
 
 			// FAIL_RELOAD waits up to 1.5 s from one start of a VM to the next.
 			time.Sleep(1600 * time.Millisecond)
-			require.Equal(t, http.StatusServiceUnavailable, p.get("/", "x-trap", "request").status)
-			p.logs("proxy_on_request_headers failed")
+			require.Equal(t, http.StatusServiceUnavailable, p.Get("/", "x-trap", "request").Status)
+			p.Logs("proxy_on_request_headers failed")
 			for range 100 {
-				got := p.get("/")
-				require.Equal(t, tc.status, got.status)
-				require.Equal(t, tc.header, got.header.Get("x-probe"))
+				got := p.Get("/")
+				require.Equal(t, tc.status, got.Status)
+				require.Equal(t, tc.header, got.Header.Get("x-probe"))
 			}
-			require.Equal(t, tc.reloads, p.stat(`wasm\..*\.vm_reload_success`))
+			require.Equal(t, tc.reloads, p.Stat(`wasm\..*\.vm_reload_success`))
 
 			if tc.strategy == "FAIL_RELOAD" {
 				// A second trap meets the back-off, and is over soon.
-				require.Equal(t, http.StatusServiceUnavailable, p.get("/", "x-trap", "response").status)
+				require.Equal(t, http.StatusServiceUnavailable, p.Get("/", "x-trap", "response").Status)
 				begin := time.Now()
-				require.Equal(t, "was here", p.whenServing().header.Get("x-probe"))
+				require.Equal(t, "was here", p.WhenServing().Header.Get("x-probe"))
 				t.Logf("serving again after %s", time.Since(begin))
 			}
 			// Envoy itself is unharmed: a new version heals every strategy.
-			p.apply(addheader(t, `{name: hello, value: world}`))
-			require.Equal(t, "world", p.get("/").header.Get("hello"))
+			f.Module = envoytest.OtherBytes(f.Module, "healed")
+			p.Switch(saying(t, f, "healed"))
+			require.Equal(t, "healed", p.Get("/").Header.Get("x-probe"))
 		})
 	}
 }

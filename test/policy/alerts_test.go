@@ -29,9 +29,14 @@ var stories = map[string]struct {
 		pilot_total_xds_rejects{type="cds", pod="istiod"} 0+1x60
 		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60
 		argocd_app_info{project="another", name="x", sync_status="OutOfSync"} 1x60
-		jwtfetch_denied_total{namespace="web-dev", pod="a"} 5x60
-		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a"} 9000x60
-		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="new"} 0x60`, time.Hour, nil},
+		jwtfetch_denied_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 5x60
+		jwtfetch_fetches_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 0x10 1x20 2x30
+		jwtfetch_failures_nosecret_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 0x60
+		jwtfetch_last_success_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 1x60
+		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 9000x60
+		jwtfetch_fetches_total{namespace="web-dev", pod="a", wasm_filter="web-dev/removed"} 7x60
+		jwtfetch_last_success_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/removed"} 1x60
+		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/removed"} 300x60`, time.Hour, nil},
 	"an image is gone, the counter is new": {`
 		istio_agent_wasm_config_conversion_count{namespace="web-dev", pod="a", result="fetch_failure"} _x55 1x5
 		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"WasmImageNotFetched"}},
@@ -57,9 +62,27 @@ var stories = map[string]struct {
 	"no token": {`
 		jwtfetch_denied_total{namespace="web-dev", pod="a"} 0+7x60
 		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"JwtfetchRequestsDenied"}},
+	"one of two has never had a token": {`
+		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 9000x60
+		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/two"} 0x60
+		jwtfetch_fetches_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 1x60
+		jwtfetch_fetches_total{namespace="web-dev", pod="a", wasm_filter="web-dev/two"} 0+2x60
+		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"JwtfetchNoToken"}},
+	"a secret is not there": {`
+		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 0x60
+		jwtfetch_fetches_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 0x60
+		jwtfetch_failures_nosecret_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 0+2x60
+		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"JwtfetchNoToken"}},
 	"an old token": {`
-		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a"} 600x60
+		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 600x60
+		jwtfetch_last_success_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 1x60
+		jwtfetch_fetches_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 0+2x60
 		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"JwtfetchTokenNotRefreshed"}},
+	"an old token, not yet over": {`
+		jwtfetch_token_expiry_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 9000x60
+		jwtfetch_last_success_timestamp_seconds{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 1x60
+		jwtfetch_fetches_total{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 0+2x60
+		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"JwtfetchFetchesFail"}},
 }
 
 // Each story makes Prometheus's own rules and engine fire what it should, and nothing else; each alert fires in some story.

@@ -1,9 +1,12 @@
+//go:build envoy
+
 package workflows
 
 import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,8 +30,11 @@ const token = "ghs_test"
 type hub struct {
 	t        *testing.T
 	dir      string
+	source   string // a clone where all is built
 	remote   string
 	registry string // host of the registry
+
+	beforePush string // a hook of the checkout that pushes pins
 
 	mu     sync.Mutex
 	pushed []string // repository:tag or @digest of each manifest that was pushed
@@ -53,10 +59,10 @@ func newHub(t *testing.T) *hub {
 	t.Cleanup(s.Close)
 	h.registry = strings.TrimPrefix(s.URL, "http://")
 
-	source := clone.Tree(t, root)
-	h.git(source, "branch", "-M", "main")
+	require.NoError(t, tools())
+	h.source = clone.Fleet(t, root)
 	h.remote = filepath.Join(h.dir, "remote.git")
-	h.git(h.dir, "clone", "-q", "--bare", source, h.remote)
+	h.git(h.dir, "clone", "-q", "--bare", h.source, h.remote)
 	// gh on this machine: it writes down what it is asked, and knows the pull requests that it has made.
 	bin := filepath.Join(h.dir, "bin")
 	require.NoError(t, os.Mkdir(bin, 0o755))
@@ -93,7 +99,7 @@ func (h *hub) head(branch string) string {
 
 // tools makes our tools, once.
 var tools = sync.OnceValue(func() error {
-	cmd := exec.Command("make", "-s", "bin/filterbuild", "bin/publish", "bin/promote", "bin/render")
+	cmd := exec.Command("make", "-s", "bin/filterbuild", "bin/wasmfleet")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
@@ -101,15 +107,13 @@ var tools = sync.OnceValue(func() error {
 	return nil
 })
 
-// checkout is what actions/checkout leaves, with the modules and tools of this tree: building them from nothing is test/build's.
-// The tests change no source of either. The link to .tools comes with clone.Tree.
+// checkout is what actions/checkout leaves, with the tools of this tree. The link to .tools comes with clone.Tree.
 func (h *hub) checkout(name string) string {
 	h.t.Helper()
-	require.NoError(h.t, tools())
 	dir := filepath.Join(h.dir, name)
+	require.NoError(h.t, os.RemoveAll(dir))
 	h.git(h.dir, "clone", "-q", h.remote, dir)
-	out, err := exec.Command("bash", "-c", `cp -R "$0/bin" "$0/build" "$1" && touch "$1"/bin/* "$1"/build/*`, root, dir).CombinedOutput()
-	require.NoError(h.t, err, "%s", out)
+	clone.Programs(h.t, root, dir)
 	return dir
 }
 
@@ -127,41 +131,88 @@ func (h *hub) change(from, to, file string) {
 	h.git(dir, "push", "-q", "origin", "HEAD:main")
 }
 
-// run runs the named steps of a job as the hosted runner does: the script in a file, bash as it calls it, the step's environment.
-func (h *hub) run(checkout, file, job string, inputs map[string]string, names ...string) (string, error) {
+// run runs the steps of a job as the hosted runner does: the script in a file, bash as it calls it, the step's environment, and
+// artifacts that go from job to job. It returns the outputs of the job and what its steps said.
+func (h *hub) run(checkout, file, id string, inputs map[string]string) (outputs map[string]string, said string, err error) {
 	h.t.Helper()
 	temp := filepath.Join(h.dir, "runner")
 	require.NoError(h.t, os.MkdirAll(temp, 0o755))
 	values := map[string]string{"runner.temp": temp, "github.token": token}
-	for k, v := range inputs {
-		values[k] = v
-	}
-	w := workflows(h.t)[file]
+	maps.Copy(values, inputs)
+	job := workflows(h.t)[file].Jobs[id]
+	require.NotEmpty(h.t, job.Steps, "%s has no job %s", file, id)
 	var output strings.Builder
-	done := 0
-	for _, s := range w.Jobs[job].Steps {
-		if len(names) <= done || s.Name != names[done] {
-			continue
-		}
-		done++
-		script := filepath.Join(temp, "script.sh")
-		require.NoError(h.t, os.WriteFile(script, []byte(s.Run), 0o644))
-		cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", script)
-		cmd.Dir = checkout
-		cmd.Env = append(os.Environ(), "REPO="+h.repo(), "HUB="+h.dir, "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"),
-			"GITHUB_ACTOR=somebody", "GITHUB_REF_NAME=main", "GITHUB_STEP_SUMMARY="+filepath.Join(temp, "summary.md"),
-			"GIT_CONFIG_GLOBAL="+filepath.Join(temp, "gitconfig"), "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=")
-		for name, value := range s.Env {
-			value, err := evaluate(value, values)
-			require.NoError(h.t, err)
-			cmd.Env = append(cmd.Env, name+"="+value)
-		}
-		out, err := cmd.CombinedOutput()
-		fmt.Fprintf(&output, "%s", out)
-		if err != nil {
-			return output.String(), err
+	for _, s := range job.Steps {
+		wanted, err := holds(s.If, values)
+		require.NoError(h.t, err)
+		switch action, _, _ := strings.Cut(s.Uses, "@"); {
+		case !wanted:
+		case action == "actions/upload-artifact":
+			h.upload(checkout, s.With)
+		case action == "actions/download-artifact":
+			h.download(checkout, s.With)
+		case s.Run != "":
+			out, err := h.script(checkout, temp, s, values)
+			output.WriteString(out)
+			if err != nil {
+				return nil, output.String(), err
+			}
 		}
 	}
-	require.Equal(h.t, len(names), done, "steps of %s/%s", file, job)
-	return output.String(), nil
+	outputs = map[string]string{}
+	for name, value := range job.Outputs {
+		outputs[name], err = evaluate(value, values)
+		require.NoError(h.t, err)
+	}
+	return outputs, output.String(), nil
+}
+
+// script runs one step, and adds its outputs to the values.
+func (h *hub) script(checkout, temp string, s step, values map[string]string) (string, error) {
+	file, outputs := filepath.Join(temp, "script.sh"), filepath.Join(temp, "output")
+	require.NoError(h.t, os.WriteFile(file, []byte(s.Run), 0o644))
+	require.NoError(h.t, os.WriteFile(outputs, nil, 0o644))
+	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", file)
+	cmd.Dir = checkout
+	cmd.Env = append(os.Environ(), "REPO="+h.repo(), "HUB="+h.dir, "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"),
+		"GITHUB_ACTOR=somebody", "GITHUB_REF_NAME=main", "GITHUB_STEP_SUMMARY="+filepath.Join(temp, "summary.md"), "GITHUB_OUTPUT="+outputs,
+		"GIT_CONFIG_GLOBAL="+filepath.Join(temp, "gitconfig"), "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=")
+	for name, value := range s.Env {
+		value, err := evaluate(value, values)
+		require.NoError(h.t, err)
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	data, failed := os.ReadFile(outputs)
+	require.NoError(h.t, failed)
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		values["steps."+s.ID+".outputs."+name] = value
+	}
+	return string(out), err
+}
+
+// upload keeps files under their names, as they are in the folder that they have in common.
+func (h *hub) upload(checkout string, with map[string]string) {
+	h.t.Helper()
+	dir := filepath.Join(h.dir, "artifacts", with["name"])
+	require.NoError(h.t, os.RemoveAll(dir))
+	require.NoError(h.t, os.MkdirAll(dir, 0o755))
+	for _, pattern := range strings.Fields(with["path"]) {
+		files, err := filepath.Glob(filepath.Join(checkout, pattern))
+		require.NoError(h.t, err)
+		require.NotEmpty(h.t, files, pattern)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			require.NoError(h.t, err)
+			require.NoError(h.t, os.WriteFile(filepath.Join(dir, filepath.Base(file)), data, 0o644))
+		}
+	}
+}
+
+func (h *hub) download(checkout string, with map[string]string) {
+	h.t.Helper()
+	to := filepath.Join(checkout, with["path"])
+	require.NoError(h.t, os.MkdirAll(to, 0o755))
+	require.NoError(h.t, os.CopyFS(to, os.DirFS(filepath.Join(h.dir, "artifacts", with["name"]))))
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -30,6 +31,9 @@ type workflow struct {
 
 type job struct {
 	Name        string            `yaml:"name"`
+	Needs       string            `yaml:"needs"`
+	Strategy    yaml.Node         `yaml:"strategy"`
+	Outputs     map[string]string `yaml:"outputs"`
 	If          string            `yaml:"if"`
 	RunsOn      string            `yaml:"runs-on"`
 	Timeout     int               `yaml:"timeout-minutes"`
@@ -39,6 +43,8 @@ type job struct {
 
 type step struct {
 	Name string            `yaml:"name"`
+	ID   string            `yaml:"id"`
+	If   string            `yaml:"if"`
 	Uses string            `yaml:"uses"`
 	With map[string]string `yaml:"with"`
 	Env  map[string]string `yaml:"env"`
@@ -66,6 +72,19 @@ func load(root string) (map[string]workflow, error) {
 		all[filepath.Base(file)] = w
 	}
 	return all, nil
+}
+
+// holds evaluates the condition of a step or a job. The workflows have one form of it that the tests run: a value that must not be empty.
+func holds(condition string, values map[string]string) (bool, error) {
+	if condition == "" {
+		return true, nil
+	}
+	name, ok := strings.CutSuffix(condition, " != ''")
+	value, known := values[name]
+	if !ok || !known {
+		return false, fmt.Errorf("no value for %s", condition)
+	}
+	return value != "", nil
 }
 
 var expression = regexp.MustCompile(`\$\{\{\s*(.*?)\s*\}\}`)

@@ -1,6 +1,9 @@
+//go:build envoy
+
 package workflows
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -17,11 +20,26 @@ const root = "../.."
 
 // runSteps are the steps that run something, and the test that runs them. TestEveryStepHasATest holds the list to the files.
 var runSteps = map[string]string{
-	"ci.yaml/test/demo, test, e2e, check":                       "TestCI",
+	"ci.yaml/envoys/list": "TestEnvoys",
+	"ci.yaml/ci/ci":       "TestCI",
 	"ci.yaml/summary/rendered manifests, filter chains, images": "TestSummary",
-	"publish.yaml/publish/build":                                "TestPublish",
-	"publish.yaml/publish/publish, pin and push":                "TestPublish",
-	"promote.yaml/promote/promote, push and open":               "TestPromote",
+	"product.yaml/suite/the suite":                              "TestCI",
+	"product.yaml/envoys/soak, in its short form":               "TestCI",
+	"publish.yaml/build/build":                                  "TestPublish",
+	"publish.yaml/build/find what changed":                      "TestPublish",
+	"publish.yaml/publish/push":                                 "TestPublish",
+	"publish.yaml/pin/pin":                                      "TestPublish",
+	"promote.yaml/promote/promote and push":                     "TestPromote",
+	"promote.yaml/promote/open a pull request":                  "TestPromote",
+}
+
+// A fork on another forge has no .github, and there is nothing to run.
+func TestMain(m *testing.M) {
+	if _, err := os.Stat(filepath.Join(root, ".github")); os.IsNotExist(err) {
+		fmt.Println("there is no .github: its workflows are not run here")
+		return
+	}
+	os.Exit(m.Run())
 }
 
 func workflows(t *testing.T) map[string]workflow {
@@ -60,13 +78,21 @@ func TestEveryStepHasATest(t *testing.T) {
 var actions = []string{
 	"actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",
 	"actions/setup-go@b7ad1dad31e06c5925ef5d2fc7ad053ef454303e",
+	"actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae",
+	"actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f",
+	"actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c",
 }
 
 // permitted is the most that each job may do.
 var permitted = map[string]map[string]string{
-	"ci.yaml/test":         {"contents": "read"},
+	"ci.yaml/envoys":       {"contents": "read"},
+	"ci.yaml/ci":           {"contents": "read"},
 	"ci.yaml/summary":      {"contents": "read"},
-	"publish.yaml/publish": {"contents": "write", "packages": "write"},
+	"product.yaml/suite":   {"contents": "read"},
+	"product.yaml/envoys":  {"contents": "read"},
+	"publish.yaml/build":   {"contents": "read", "packages": "read"},
+	"publish.yaml/publish": {"contents": "read", "packages": "write"},
+	"publish.yaml/pin":     {"contents": "write"},
 	"promote.yaml/promote": {"contents": "write", "pull-requests": "write", "packages": "read"},
 }
 
@@ -76,7 +102,7 @@ func TestRules(t *testing.T) {
 		require.NotNil(t, w.Permissions, "%s: permissions: {} is missing at the top", file)
 		require.Empty(t, w.Permissions, file)
 		require.NotEmpty(t, w.Concurrency.Group, file)
-		require.Equal(t, file == "ci.yaml", w.Concurrency.Cancel, "%s: only ci may be cancelled: the others write", file)
+		require.Equal(t, file == "ci.yaml" || file == "product.yaml", w.Concurrency.Cancel, "%s: what writes may not be cancelled", file)
 		require.Equal(t, "bash", w.Defaults.Run.Shell, "%s: with this, and only with it, GitHub sets pipefail", file)
 		for id, j := range w.Jobs {
 			require.Equal(t, permitted[file+"/"+id], j.Permissions, "%s/%s", file, id)
@@ -97,19 +123,30 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// What ci runs is too long to be run in a test of itself: what it calls must be there.
+// What ci and product run is too long to be run in a test of itself: what they call must be there. product is for the repository
+// of wasmfleet alone: a fork would pay for an hour of what it does not change.
 func TestCI(t *testing.T) {
-	require.Equal(t, ".ci/run", workflows(t)["ci.yaml"].Jobs["test"].Steps[2].Run)
+	all := workflows(t)
+	calls := []string{".ci/run"}
+	for _, job := range []job{all["ci.yaml"].Jobs["ci"], all["product.yaml"].Jobs["suite"], all["product.yaml"].Jobs["envoys"]} {
+		calls = append(calls, job.Steps[len(job.Steps)-1].Run)
+	}
+	require.Equal(t, []string{".ci/run", `make ci ON="$ENVOY_VERSION"`, ".ci/run", "make soak SHORT=1"}, calls)
+	for id, job := range all["product.yaml"].Jobs {
+		require.Equal(t, "github.repository == 'wasmfleet/wasmfleet'", job.If, id)
+	}
 	script, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
 	require.NoError(t, err)
 	called := regexp.MustCompile(`(?m)^make ([a-z0-9-]+)$`).FindAllStringSubmatch(string(script), -1)
-	var targets []string
+	targets := []string{"ci", "soak"}
 	for _, c := range called {
 		targets = append(targets, c[1])
-		cmd := exec.Command("make", "-n", c[1])
+	}
+	for _, target := range targets {
+		cmd := exec.Command("make", "-n", target)
 		cmd.Dir = root
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, string(out))
 	}
-	require.Subset(t, targets, []string{"test", "check", "e2e"})
+	require.Subset(t, targets, []string{"demo", "test", "fork", "check", "e2e"})
 }

@@ -21,12 +21,13 @@ import (
 func Command() cli.Command {
 	var o options
 	return cli.Command{
-		Name: "adopt",
-		Args: "DIR|FILE.go",
+		Name:  "adopt",
+		Title: "a Go filter from elsewhere, with what builds and deploys it",
+		Args:  "DIR|FILE.go",
 		About: `Copies a Go filter (a folder of package main, or one file) to filters/<name>, with the packages of its own module that it imports.
 main() becomes init(), imports of its module become those of this one, what its go.mod requires is added to go.mod. It writes
-plugin.yaml, manifests/base/<name> and a line in the environment that published images enter, and prints every file that it wrote.
-Nothing is overwritten. Next come make build, make publish and make promote.`,
+plugin.yaml and manifests/base/<name>, and prints every file that it wrote. Nothing is overwritten. Next come make build, make publish
+and make promote, which deploys it in the environment that published images enter.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.root, "root", ".", "`folder` of the repository")
 			f.StringVar(&o.name, "name", "", "`name` of the filter (default: the folder's or file's, in lower-case letters and digits)")

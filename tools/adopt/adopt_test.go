@@ -103,7 +103,7 @@ istio: '>=1.28'
 callouts: []
 `, read("filters/addheader2/plugin.yaml"))
 	require.Contains(t, read("manifests/base/addheader2/wasmplugin.yaml"), "  priority: 40\n", "above what is there")
-	require.Equal(t, "resources:\n- ../../base/other\n- ../../base/addheader2\ncomponents:\n- digests\n", read("manifests/overlays/dev/kustomization.yaml"))
+	require.Equal(t, "resources:\n- ../../base/other\ncomponents:\n- digests\n", read("manifests/overlays/dev/kustomization.yaml"), "promote adds it, with its pin")
 }
 
 func TestRefuses(t *testing.T) {

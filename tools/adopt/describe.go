@@ -1,7 +1,6 @@
 package adopt
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/environment"
 )
 
 // described are the files beside the sources: what the filter is and how it is deployed, by path.
@@ -42,11 +40,6 @@ func (o options) described(s *source) (map[string][]byte, error) {
 			return nil, cli.Usage("%s is there. give another --name", name)
 		}
 	}
-	overlay, data, err := o.overlay()
-	if err != nil {
-		return nil, err
-	}
-	files[overlay] = data
 	return files, nil
 }
 
@@ -71,25 +64,6 @@ spec:
   failStrategy: FAIL_RELOAD
   pluginName: %[1]s
 `
-
-// overlay is the kustomization of the environment that published images enter, with the filter's base as one more resource.
-func (o options) overlay() (string, []byte, error) {
-	all, err := environment.All(filepath.Join(o.root, "manifests"))
-	if err != nil {
-		return "", nil, cli.Finding("%w", err)
-	}
-	name := filepath.Join("manifests", "overlays", all[0].Name, "kustomization.yaml")
-	data, err := os.ReadFile(filepath.Join(o.root, name))
-	if err != nil {
-		return "", nil, err
-	}
-	line := "- ../../base/" + o.name
-	at := regexp.MustCompile(`(?m)^resources:\n(- .*\n)*`).FindIndex(data)
-	if at == nil {
-		return name, append(bytes.TrimRight(data, "\n"), []byte("\nresources:\n"+line+"\n")...), nil
-	}
-	return name, append(append(bytes.Clone(data[:at[1]]), line+"\n"...), data[at[1]:]...), nil
-}
 
 var priorityLine = regexp.MustCompile(`(?m)^  priority: (-?\d+)$`)
 

@@ -72,11 +72,8 @@ func (b *builder) sources(names []string) ([]source, error) {
 	var patterns []string
 	for _, name := range names {
 		f, err := catalog.Find(filepath.Join(b.root, "filters"), name)
-		switch {
-		case errors.Is(err, catalog.ErrUnknown):
-			return nil, cli.Usage("%w", err)
-		case err != nil:
-			return nil, cli.Finding("%w", err)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, source{Filter: f, pattern: "./filters/" + name, module: filepath.Join(b.root, "build", name+".wasm")})
 		patterns = append(patterns, "./filters/"+name)
@@ -116,7 +113,9 @@ func (s source) fresh() bool {
 
 func (s source) stampFile() string { return strings.TrimSuffix(s.module, ".wasm") + ".stamp" }
 
-func (s source) stampOf(module []byte) string { return fmt.Sprintf("%s %x\n", s.stamp, sha256.Sum256(module)) }
+func (s source) stampOf(module []byte) string {
+	return fmt.Sprintf("%s %x\n", s.stamp, sha256.Sum256(module))
+}
 
 // build brings the modules up to date and prints a line for each. One that cannot be built does not keep the others from it.
 func (b *builder) build(ctx context.Context, names []string, stdout io.Writer) error {

@@ -1,3 +1,5 @@
+//go:build envoy
+
 package main
 
 import (

@@ -1,4 +1,4 @@
-package main
+package promote
 
 import (
 	"bufio"
@@ -10,54 +10,57 @@ import (
 	"strings"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
 )
 
 // offer is what may be promoted, and the file that says so.
 type offer struct {
-	pins environment.Pins
+	pins manifests.Pins
 	file string
 	hint string // what brings more pins into the file
 }
 
 // offered are the pins of the references file or of the upstream.
-func offered(o options, env environment.Environment) (offer, error) {
+func offered(o options, env manifests.Environment) (offer, error) {
 	switch {
-	case o.refs != "" && env.Upstream != environment.None:
+	case o.refs != "" && !env.Entry():
 		return offer{}, cli.Usage("%s takes its pins from %s. promote references to an environment whose upstream is none, then from there", env.Name, env.Upstream)
 	case o.refs != "":
-		pins, err := readRefs(o.refs)
+		pins, err := readRefs(o.refs, o.unpublished)
 		return offer{pins, o.refs, "publish it first"}, err
-	case env.Upstream == environment.None:
+	case env.Entry():
 		return offer{}, cli.Usage("%s has no upstream: say which images with --refs FILE, as publish wrote it", env.Name)
 	}
-	upstream, err := environment.Load(o.dir, env.Upstream)
+	upstream, err := manifests.Load(o.dir, env.Upstream)
 	if err != nil {
-		return offer{}, cli.Finding("%s: upstream: %w", filepath.Join(env.Dir, environment.File), err)
+		return offer{}, cli.Finding("%s: upstream: %w", filepath.Join(env.Dir, manifests.File), err)
 	}
 	pins, err := upstream.Pins()
 	if err != nil {
-		return offer{}, cli.Finding("%w", err)
+		return offer{}, err
 	}
 	return offer{pins, upstream.PinsFile(), "promote it to " + upstream.Name + " first"}, nil
 }
 
-// readRefs reads one reference a line; empty lines are skipped.
-func readRefs(file string) (environment.Pins, error) {
+// readRefs reads one reference a line; empty lines and comments are skipped.
+func readRefs(file string, unpublished bool) (manifests.Pins, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	pins := environment.Pins{}
+	pins := manifests.Pins{}
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		text := strings.TrimSpace(lines.Text())
-		if text == "" {
+		if text == image.Unpublished && !unpublished {
+			return nil, cli.Finding("%s:%d: these references are of publish --dry-run, so the images are in no registry. publish them, or take them with --unpublished", file, n)
+		}
+		if text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}
-		ref, err := filterimage.ParseRef(text)
+		ref, err := image.ParseRef(text)
 		if err != nil {
 			return nil, cli.Finding("%s:%d: %w", file, n, err)
 		}
@@ -72,50 +75,140 @@ func readRefs(file string) (environment.Pins, error) {
 // change is a pin that differs from what the environment has.
 type change struct {
 	filter   string
-	from, to filterimage.Ref // from is empty for the first pin of a filter
+	from, to image.Ref // from is empty for the first pin of a filter, to for the last
 }
 
 func (c change) String() string {
-	if c.from == (filterimage.Ref{}) {
+	switch {
+	case c.to == (image.Ref{}):
+		return fmt.Sprintf("%s: %s removed: nothing renders it", c.filter, short(c.from))
+	case c.from == (image.Ref{}):
 		return fmt.Sprintf("%s: %s (new)", c.filter, c.to)
 	}
 	return fmt.Sprintf("%s: %s -> %s", c.filter, short(c.from), c.to)
 }
 
 // short is enough of a reference to recognise it.
-func short(r filterimage.Ref) string {
+func short(r image.Ref) string {
 	const digits = len("sha256:") + 12
 	return r.Tag + "@" + r.Digest[:min(digits, len(r.Digest))]
 }
 
-// plan is what promoting the filters, or all on offer, changes in the environment.
-func plan(dir string, env environment.Environment, offer offer, filters []string) ([]change, error) {
+// planned is the environment with its new pins, in memory, and what they change.
+type planned struct {
+	env     manifests.Environment
+	changes []change
+}
+
+// plan is what promoting the filters, or all on offer, changes in the environment. A pin that nothing renders would change nothing:
+// for a filter that was named, or was just published, that is an error; one of many is left out, and said. Pins that nothing renders
+// any more go when all filters are promoted.
+func plan(env manifests.Environment, offer offer, filters []string, say func(format string, args ...any)) (planned, error) {
+	p := planned{env: env}
+	named := len(filters) > 0 || env.Entry()
+	pins, err := chosen(env, offer, filters)
+	if err != nil {
+		return p, err
+	}
+	before, err := built(env)
+	if err != nil {
+		return p, err
+	}
+	for _, filter := range slices.Sorted(maps.Keys(pins)) {
+		if before.Renders(filter) {
+			continue
+		}
+		overlay := env.Overlay()
+		_, noBase := os.Stat(filepath.Join(env.Manifests, "base", filter))
+		switch {
+		case !named:
+			say("%s is left out: nothing in %s renders it. add \"- %s\" to the resources of %s to promote it", filter, env.Name, manifests.ResourceOf(filter), overlay)
+			delete(pins, filter)
+		case noBase != nil:
+			return p, cli.Finding("%s: no such base. a filter is deployed from there; add it before its first promotion", filepath.Join(env.Manifests, "base", filter))
+		case !env.Entry():
+			return p, cli.Finding("%s: nothing there renders filter %q, so its pin would change nothing. add \"- %s\" to resources", overlay, filter, manifests.ResourceOf(filter))
+		default: // its birth: the overlay's line and the pin come together
+			if p.env, err = p.env.WithFilter(filter); err != nil {
+				return p, err
+			}
+			say("%s: added to the resources of %s", filter, overlay)
+		}
+	}
+	for _, filter := range slices.Sorted(maps.Keys(pins)) {
+		for _, from := range distinct(before.Pinned(filter)) {
+			if from != pins[filter] {
+				p.changes = append(p.changes, change{filter, from, pins[filter]})
+			}
+		}
+	}
+	if p.env, err = p.env.WithPins(pins); err != nil {
+		return p, fmt.Errorf("pinning in %s: %w", env.Name, err)
+	}
+	if len(filters) == 0 {
+		err = p.removeUnused(before, pins)
+	}
+	return p, err
+}
+
+// chosen are the pins to set: those on offer of the filters, or all.
+func chosen(env manifests.Environment, offer offer, filters []string) (manifests.Pins, error) {
 	if len(offer.pins) == 0 {
 		return nil, cli.Finding("%s: no pin to promote to %s. %s", offer.file, env.Name, offer.hint)
 	}
 	if len(filters) == 0 {
-		filters = slices.Sorted(maps.Keys(offer.pins))
+		filters = slices.Collect(maps.Keys(offer.pins))
 	}
-	current, err := env.Pins()
-	if err != nil {
-		return nil, cli.Finding("%w", err)
-	}
-	var changes []change
+	pins := manifests.Pins{}
 	for _, filter := range filters {
 		ref, ok := offer.pins[filter]
 		if !ok {
 			return nil, cli.Usage("%s: no pin of %q to promote. %s. on offer: %s", offer.file, filter, offer.hint, strings.Join(slices.Sorted(maps.Keys(offer.pins)), ", "))
 		}
-		if _, err := os.Stat(filepath.Join(dir, "base", filter)); err != nil {
-			return nil, cli.Finding("%s: no such base. a filter is deployed from there; add it before its first promotion", filepath.Join(dir, "base", filter))
-		}
 		if env.Registry != "" {
 			ref.Repo = env.Registry + "/" + filter
 		}
-		c := change{filter, current[filter], ref}
-		if c.from != c.to && !slices.Contains(changes, c) {
-			changes = append(changes, c)
+		pins[filter] = ref
+	}
+	return pins, nil
+}
+
+// removeUnused takes out the pins of filters that nothing renders and that are not on their way.
+func (p *planned) removeUnused(before *manifests.Result, coming manifests.Pins) (err error) {
+	var unused []string
+	for _, f := range before.Pins {
+		for _, filter := range slices.Sorted(maps.Keys(f.Pins)) {
+			if _, ok := coming[filter]; !ok && !before.Renders(filter) && !slices.Contains(unused, filter) {
+				unused = append(unused, filter)
+				p.changes = append(p.changes, change{filter: filter, from: f.Pins[filter]})
+			}
 		}
 	}
-	return changes, nil
+	if len(unused) > 0 {
+		p.env, err = p.env.WithoutPins(unused...)
+	}
+	return err
+}
+
+// built is the environment, to see what it renders; what is wrong with it is said when it is built with its new pins.
+func built(env manifests.Environment) (*manifests.Result, error) {
+	r, err := manifests.Build(env, nil, func(string) {})
+	if err != nil {
+		return nil, cli.Finding("rendering %s: %w. nothing was written", env.Name, err)
+	}
+	return r, nil
+}
+
+// distinct are the references without repetition; none is one that is empty.
+func distinct(refs []image.Ref) []image.Ref {
+	if len(refs) == 0 {
+		return []image.Ref{{}}
+	}
+	var all []image.Ref
+	for _, r := range refs {
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
 }

@@ -1,4 +1,4 @@
-package main
+package promote
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
 )
 
 const verifyTimeout = time.Minute
@@ -23,7 +23,10 @@ func verify(ctx context.Context, changes []change, plainHTTP bool) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
 	for _, c := range changes {
-		_, err := filterimage.Pull(ctx, c.to, plainHTTP, remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("wasmfleet-promote"))
+		if c.to == (image.Ref{}) {
+			continue
+		}
+		_, err := image.Pull(ctx, c.to, plainHTTP, remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("wasmfleet-promote"))
 		var answer *transport.Error
 		var network net.Error
 		switch {

@@ -1,4 +1,4 @@
-package main
+package publish
 
 import (
 	"fmt"
@@ -13,7 +13,8 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/registry"
 	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
 )
 
@@ -30,7 +31,7 @@ func newJobs(o options, args []string) ([]job, error) {
 	jobs := make([]job, len(args))
 	errs := make([]error, len(args))
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(registry.Parallel)
 	for i, arg := range args {
 		group.Go(func() error {
 			jobs[i], errs[i] = newJob(o, arg)
@@ -59,11 +60,11 @@ func newJob(o options, arg string) (job, error) {
 		j.filter, err = catalog.Find(o.filters, arg)
 	}
 	if err != nil {
-		return j, cli.Usage("%w", err)
+		return j, err
 	}
-	image := strings.TrimSuffix(o.repo, "/") + "/" + j.filter.Name
-	if j.tag, err = name.NewTag(image+":"+o.version, o.nameOptions()...); err != nil {
-		return j, cli.Usage("%s:%s is no image reference: %w", image, o.version, err)
+	repo := strings.TrimSuffix(o.repo, "/") + "/" + j.filter.Name
+	if j.tag, err = name.NewTag(repo+":"+o.version, o.nameOptions()...); err != nil {
+		return j, cli.Usage("%s:%s is no image reference: %w", repo, o.version, err)
 	}
 	if j.module, err = os.ReadFile(modulePath); err != nil {
 		return j, fmt.Errorf("%w. run \"make build FILTER=%s\"", err, j.filter.Name)
@@ -75,14 +76,14 @@ func newJob(o options, arg string) (job, error) {
 	if findings := wasmfile.Lint(m); len(findings) > 0 {
 		return j, cli.Finding("%s: %s", modulePath, strings.Join(findings, "; "))
 	}
-	j.image, err = filterimage.BuildRead(j.module, m, j.filter, o.form)
+	j.image, err = image.BuildRead(j.module, m, j.filter, o.form)
 	return j, err
 }
 
 // ref is what the image is called; its digest is known before it is pushed.
-func (j job) ref() (filterimage.Ref, error) {
+func (j job) ref() (image.Ref, error) {
 	digest, err := j.image.Digest()
-	return filterimage.Ref{Repo: j.tag.Repository.Name(), Tag: j.tag.TagStr(), Digest: digest.String()}, err
+	return image.Ref{Repo: j.tag.Repository.Name(), Tag: j.tag.TagStr(), Digest: digest.String()}, err
 }
 
 // blobsOf are the image's blobs by digest: layers and config, each once.

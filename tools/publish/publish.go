@@ -1,4 +1,4 @@
-package main
+package publish
 
 import (
 	"context"
@@ -13,11 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/registry"
 )
-
-// parallel bounds the filters under way at once. What a push costs is mostly waiting for the registry.
-const parallel = 32
 
 // publisher pushes the jobs of one command to one registry.
 type publisher struct {
@@ -33,12 +31,12 @@ func (p publisher) publish(ctx context.Context, jobs []job) error {
 		repos[i] = j.tag.Repository
 	}
 	host := repos[0].RegistryStr()
-	r, err := login(ctx, repos, transport.PushScope, p.base)
+	r, err := registry.Login(ctx, repos, transport.PushScope, p.base)
 	if err != nil {
-		return fmt.Errorf("logging in to %s: %w", host, explain(host, err))
+		return fmt.Errorf("logging in to %s: %w", host, registry.Explain(host, err))
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group.SetLimit(registry.Parallel)
 	for _, j := range jobs {
 		group.Go(func() error {
 			if err := p.push(ctx, r, j); err != nil {
@@ -56,15 +54,15 @@ var release = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+$`)
 // push writes the blobs side by side, then the manifest under its tag, then fetches the image back by digest and checks what
 // Istio's agent would take from it. Until the manifest is written the tag stays as it was. An image that is there already
 // costs one request.
-func (p publisher) push(ctx context.Context, r *registry, j job) error {
+func (p publisher) push(ctx context.Context, r *registry.Registry, j job) error {
 	host := j.tag.RegistryStr()
 	digest, err := j.image.Digest()
 	if err != nil {
 		return err
 	}
-	switch current, err := r.current(ctx, j.tag); {
+	switch current, err := r.Current(ctx, j.tag); {
 	case err != nil:
-		return explain(host, err)
+		return registry.Explain(host, err)
 	case current == digest.String():
 		p.progress.unchanged(j)
 		return nil
@@ -79,11 +77,11 @@ func (p publisher) push(ctx context.Context, r *registry, j job) error {
 	for h, blob := range blobs {
 		uploads.Go(func() error {
 			defer p.progress.blob(j, len(blob))()
-			return r.upload(uploading, j.tag.Repository, h, blob)
+			return r.Upload(uploading, j.tag.Repository, h, blob)
 		})
 	}
 	if err := uploads.Wait(); err != nil {
-		return explain(host, err)
+		return registry.Explain(host, err)
 	}
 	manifest, err := j.image.RawManifest()
 	if err != nil {
@@ -93,21 +91,21 @@ func (p publisher) push(ctx context.Context, r *registry, j job) error {
 	if err != nil {
 		return err
 	}
-	if err := r.tag(ctx, j.tag, manifest, mediaType); err != nil {
-		return explain(host, err)
+	if err := r.Tag(ctx, j.tag, manifest, mediaType); err != nil {
+		return registry.Explain(host, err)
 	}
-	if err := r.verify(ctx, j, digest); err != nil {
-		return fmt.Errorf("checking it after the push: %w", explain(host, err))
+	if err := verify(ctx, r, j, digest); err != nil {
+		return fmt.Errorf("checking it after the push: %w", registry.Explain(host, err))
 	}
 	p.progress.pushed(j)
 	return nil
 }
 
 // verify fetches the image by digest, as Istio's agent would, and compares the module.
-func (r *registry) verify(ctx context.Context, j job, digest v1.Hash) error {
-	img, err := remote.Image(j.tag.Digest(digest.String()), r.options(ctx)...)
+func verify(ctx context.Context, r *registry.Registry, j job, digest v1.Hash) error {
+	img, err := remote.Image(j.tag.Digest(digest.String()), r.Options(ctx)...)
 	if err != nil {
 		return err
 	}
-	return filterimage.SameModule(img, j.module)
+	return image.SameModule(img, j.module)
 }

@@ -1,4 +1,4 @@
-package main
+package publish
 
 import (
 	"bytes"
@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,7 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/registry"
+	"github.com/wasmfleet/wasmfleet/internal/scripttest"
 )
 
 // faulty is the real registry behind a counter; request number k, from 1, gets a fault.
@@ -62,7 +63,7 @@ func newFaulty(t *testing.T) (f *faulty, repo string) {
 func testJob(t *testing.T, repo, filter, version string, module []byte) job {
 	j := job{filter: catalog.Filter{Name: filter, Title: filter, Description: filter}, module: module}
 	var err error
-	j.image, err = filterimage.Build(module, j.filter, filterimage.Artifact)
+	j.image, err = image.Build(module, j.filter, image.Artifact)
 	require.NoError(t, err)
 	j.tag, err = name.NewTag(repo + "/" + filter + ":" + version)
 	require.NoError(t, err)
@@ -79,7 +80,7 @@ func testModule(t *testing.T, name string) []byte {
 func push(t *testing.T, jobs ...job) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	base := retrying(remote.DefaultTransport.(*http.Transport).Clone(), time.Millisecond, 2*time.Millisecond)
+	base := registry.Retrying(remote.DefaultTransport.(*http.Transport).Clone(), time.Millisecond, 2*time.Millisecond)
 	return publisher{base: base, progress: newProgress(io.Discard)}.publish(ctx, jobs)
 }
 
@@ -135,7 +136,7 @@ func state(t *testing.T, handler http.Handler, jobs map[string]job) string {
 		require.NoError(t, err)
 		for is, j := range jobs {
 			if want, err := j.image.Digest(); err == nil && want == digest {
-				require.NoError(t, filterimage.SameModule(img, j.module), "dangling")
+				require.NoError(t, image.SameModule(img, j.module), "dangling")
 				return is
 			}
 		}
@@ -234,16 +235,13 @@ func TestFaultAtEveryRequest(t *testing.T) {
 // The same for the death of the publisher while request k is under way.
 func TestKilledAtEveryRequest(t *testing.T) {
 	dir := t.TempDir()
-	publish := filepath.Join(dir, "publish")
-	out, err := exec.Command("go", "build", "-o", publish, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "demo.wasm"), testModule(t, "ok"), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, catalog.File), []byte("name: demo\ntitle: demo\ndescription: demo\nphases: [AUTHN]\n"), 0o644))
 	for k := 1; k <= 7; k++ {
 		t.Run(fmt.Sprint(k), func(t *testing.T) {
 			f, repo := newFaulty(t)
 			jobs := map[string]job{"new": testJob(t, repo, "demo", "edge", testModule(t, "ok"))}
-			cmd := exec.Command(publish, "--repo", repo, "--version", "edge", filepath.Join(dir, "demo.wasm"))
+			cmd := scripttest.Command("publish", "--repo", repo, "--version", "edge", filepath.Join(dir, "demo.wasm"))
 			f.k, f.fault = k, func(w http.ResponseWriter, r *http.Request, real http.Handler) {
 				_ = cmd.Process.Kill()
 				real.ServeHTTP(w, r)
@@ -251,7 +249,7 @@ func TestKilledAtEveryRequest(t *testing.T) {
 			require.Error(t, cmd.Run())
 			require.Contains(t, []string{"absent", "new"}, state(t, f.real, jobs))
 			f.k = 0
-			out, err := exec.Command(publish, cmd.Args[1:]...).CombinedOutput()
+			out, err := scripttest.Command(cmd.Args[1:]...).CombinedOutput()
 			require.NoError(t, err, string(out))
 			require.Equal(t, "new", state(t, f.real, jobs))
 		})

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
@@ -89,7 +87,7 @@ func (s *services) stop() {
 
 // callouts are the purposes of the plugin's callouts by the name of the cluster that it will call. A filter without a
 // plugin.yaml, built elsewhere, tells nothing about its callouts.
-func callouts(filters, filter string, plugin *envoyconfig.Plugin) (map[string]string, error) {
+func callouts(filters, filter string, p *plugin.Plugin) (map[string]string, error) {
 	f, err := catalog.Read(filepath.Join(filters, filter, catalog.File))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -99,52 +97,13 @@ func callouts(filters, filter string, plugin *envoyconfig.Plugin) (map[string]st
 	}
 	clusters := map[string]string{}
 	for _, c := range f.Callouts {
-		value, ok := lookup(plugin.Spec.PluginConfig.AsMap(), c.Upstream)
-		if !ok {
-			continue // the filter decides whether it can do without
+		u := p.Upstream(c)
+		switch {
+		case u.Err != nil:
+			return nil, fmt.Errorf("%s: %s: pluginConfig %s: %w", p.File, p, c.Upstream, u.Err)
+		case u.Cluster != "":
+			clusters[u.Cluster] = c.Purpose
 		}
-		cluster, err := clusterName(value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: WasmPlugin %q: pluginConfig %s: %w", plugin.File, plugin.Name, c.Upstream, err)
-		}
-		clusters[cluster] = c.Purpose
 	}
 	return clusters, nil
-}
-
-func clusterName(upstream any) (string, error) {
-	object, _ := upstream.(map[string]any)
-	if cluster, _ := object["cluster"].(string); cluster != "" {
-		return cluster, nil
-	}
-	host, _ := object["host"].(string)
-	port, _ := object["port"].(float64)
-	if host == "" || port < 1 || port > 65535 || port != float64(int(port)) {
-		return "", errors.New("want host and port of the upstream, or its cluster")
-	}
-	return envoyconfig.OutboundCluster(host, int(port)), nil
-}
-
-// lookup follows a JSON pointer (RFC 6901).
-func lookup(value any, pointer string) (any, bool) {
-	for _, token := range strings.Split(pointer, "/")[1:] {
-		token = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
-		switch v := value.(type) {
-		case map[string]any:
-			next, ok := v[token]
-			if !ok {
-				return nil, false
-			}
-			value = next
-		case []any:
-			i, err := strconv.Atoi(token)
-			if err != nil || i < 0 || i >= len(v) {
-				return nil, false
-			}
-			value = v[i]
-		default:
-			return nil, false
-		}
-	}
-	return value, true
 }

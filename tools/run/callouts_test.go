@@ -1,7 +1,6 @@
-package main
+package run
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
 
 func TestCallouts(t *testing.T) {
@@ -28,7 +27,7 @@ func TestCallouts(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
 			writeFilter(t, dir, "callouts: [{upstream: /upstream, purpose: token}]")
-			got, err := callouts(dir, "demo", plugin(t, tc.config))
+			got, err := callouts(dir, "demo", demo(t, tc.config))
 			if tc.err != "" {
 				require.ErrorContains(t, err, tc.err)
 				return
@@ -40,7 +39,7 @@ func TestCallouts(t *testing.T) {
 }
 
 func TestCalloutsOfUnknownFilter(t *testing.T) {
-	got, err := callouts(t.TempDir(), "demo", plugin(t, "{}"))
+	got, err := callouts(t.TempDir(), "demo", demo(t, "{}"))
 	require.NoError(t, err)
 	require.Empty(t, got)
 }
@@ -48,27 +47,6 @@ func TestCalloutsOfUnknownFilter(t *testing.T) {
 func TestStandInForEachPurpose(t *testing.T) {
 	for _, purpose := range catalog.Purposes {
 		require.Contains(t, standIns, purpose)
-	}
-}
-
-func TestLookup(t *testing.T) {
-	var document any
-	require.NoError(t, json.Unmarshal([]byte(`{"a":{"b/c":{"~d":[1,{"e":"found"}]}},"":"empty"}`), &document))
-	for pointer, want := range map[string]any{
-		"/a/b~1c/~0d/1/e": "found",
-		"/a/b~1c/~0d/0":   1.0,
-		"/":               "empty",
-		"":                document,
-		"/x":              nil,
-		"/a/b~1c/~0d/2":   nil,
-		"/a/b~1c/~0d/-":   nil,
-		"/a/b~1c/~0d/0/x": nil,
-	} {
-		got, ok := lookup(document, pointer)
-		require.Equal(t, want != nil, ok, pointer)
-		if ok {
-			require.Equal(t, want, got, pointer)
-		}
 	}
 }
 
@@ -80,9 +58,9 @@ func writeFilter(t *testing.T, dir, more string) {
 	require.NoError(t, os.WriteFile(file, []byte("name: demo\ntitle: Demo\ndescription: A demo.\nphases: [AUTHN]\n"+more+"\n"), 0o644))
 }
 
-func plugin(t *testing.T, config string) *envoyconfig.Plugin {
+func demo(t *testing.T, config string) *plugin.Plugin {
 	t.Helper()
-	plugins, err := envoyconfig.Plugins(map[string][]byte{"x.yaml": []byte(`
+	plugins, err := plugin.Plugins(map[string][]byte{"x.yaml": []byte(`
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: demo, namespace: ns}

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
 
 // follow puts what was read into service, as far as it can be had and is accepted; everything else stays as it was. It is
@@ -43,7 +43,7 @@ func (s *session) follow(ctx context.Context, r reading, loud bool) (complete bo
 		}
 	}
 	// A version that stays keeps its old place.
-	slices.SortStableFunc(next, func(a, b *version) int { return envoyconfig.Compare(a.Plugin, b.Plugin) })
+	slices.SortStableFunc(next, func(a, b *version) int { return plugin.Compare(a.Plugin, b.Plugin) })
 	return complete, s.apply(ctx, next)
 }
 

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -16,15 +16,16 @@ import (
 	"time"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
 // session is one run of one environment.
 type session struct {
-	env     environment.Environment
+	env     manifests.Environment
 	envoy   string
 	filters string
 	modules *modules.Source
@@ -38,7 +39,7 @@ type session struct {
 	stderr io.Writer
 }
 
-func newSession(o options, env environment.Environment, envoy string, stderr io.Writer) *session {
+func newSession(o options, env manifests.Environment, envoy string, stderr io.Writer) *session {
 	s := &session{
 		env:      env,
 		envoy:    envoy,
@@ -56,7 +57,7 @@ func (s *session) run(ctx context.Context, listen netip.AddrPort, stdout io.Writ
 	if err := sandbox.CheckFree(listen); err != nil {
 		return explainListen(listen, err)
 	}
-	files, err := envoyconfig.Files(s.env.Rendered())
+	files, err := plugin.Files(s.env.Rendered())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -99,8 +100,8 @@ func (s *session) run(ctx context.Context, listen netip.AddrPort, stdout io.Writ
 }
 
 // plugins reads the rendered WasmPlugins.
-func (s *session) plugins(files map[string][]byte) ([]*envoyconfig.Plugin, error) {
-	plugins, err := envoyconfig.Plugins(files)
+func (s *session) plugins(files map[string][]byte) ([]*plugin.Plugin, error) {
+	plugins, err := plugin.Plugins(files)
 	if err == nil && len(plugins) == 0 {
 		err = fmt.Errorf(`no WasmPlugin in %s. run "make render ENV=%s"`, s.env.Rendered(), s.env.Name)
 	}
@@ -108,7 +109,7 @@ func (s *session) plugins(files map[string][]byte) ([]*envoyconfig.Plugin, error
 }
 
 // resolveAll resolves every plugin. Of several errors it says all and returns the last.
-func (s *session) resolveAll(ctx context.Context, plugins []*envoyconfig.Plugin) (versions []*version, err error) {
+func (s *session) resolveAll(ctx context.Context, plugins []*plugin.Plugin) (versions []*version, err error) {
 	for _, p := range plugins {
 		v, failed := s.resolve(ctx, p)
 		if ctx.Err() != nil {
@@ -162,7 +163,7 @@ func (s *session) say(format string, args ...any) {
 }
 
 // forward passes on what the filters complain about, and their traps.
-func (s *session) forward(e envoyconfig.LogEntry) {
+func (s *session) forward(e envoy.LogEntry) {
 	switch {
 	case !e.AtLeast("warning") || e.Logger != "wasm" && e.Logger != "":
 	case e.Plugin != "":
@@ -195,7 +196,7 @@ func (s *session) summarize() {
 	fmt.Fprintf(s.stderr, "run: Envoy's admin interface is %s\n", s.proxy.Admin())
 }
 
-func matches(p *envoyconfig.Plugin) string {
+func matches(p *plugin.Plugin) string {
 	var all []string
 	for _, m := range p.Spec.Match {
 		one := m.Mode.String()

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
@@ -20,16 +20,16 @@ import (
 // version is a plugin with everything that it needs to run.
 type version struct {
 	sandbox.Filter
-	ref      filterimage.Ref
+	ref      image.Ref
 	callouts map[string]string // purpose by cluster
 	config   [sha256.Size]byte // of everything that Envoy is told but the module
 	module   [sha256.Size]byte
 }
 
 // resolve gets the plugin's module and asks the filter whether it accepts its configuration.
-func (s *session) resolve(ctx context.Context, plugin *envoyconfig.Plugin) (*version, error) {
-	v := &version{Filter: sandbox.Filter{Plugin: plugin}}
-	wasm, err := plugin.HTTPFilter(nil)
+func (s *session) resolve(ctx context.Context, p *plugin.Plugin) (*version, error) {
+	v := &version{Filter: sandbox.Filter{Plugin: p}}
+	wasm, err := p.HTTPFilter(nil)
 	if err != nil {
 		return nil, cli.Finding("%w", err)
 	}
@@ -37,10 +37,10 @@ func (s *session) resolve(ctx context.Context, plugin *envoyconfig.Plugin) (*ver
 	if err != nil {
 		return nil, err
 	}
-	if v.ref, err = s.image(plugin); err != nil {
-		return nil, cli.Finding("%s: WasmPlugin %q: %w", plugin.File, plugin.Name, err)
+	if v.ref, err = s.image(p); err != nil {
+		return nil, cli.Finding("%s: %s: %w", p.File, p, err)
 	}
-	if v.callouts, err = callouts(s.filters, v.ref.Filter(), plugin); err != nil {
+	if v.callouts, err = callouts(s.filters, v.ref.Filter(), p); err != nil {
 		return nil, cli.Finding("%w", err)
 	}
 	if v.Module, err = s.modules.Get(ctx, v.ref); err != nil {
@@ -51,20 +51,20 @@ func (s *session) resolve(ctx context.Context, plugin *envoyconfig.Plugin) (*ver
 }
 
 // image is the pinned image of the plugin.
-func (s *session) image(plugin *envoyconfig.Plugin) (filterimage.Ref, error) {
-	url := plugin.Spec.Url
-	if strings.HasPrefix(url, environment.Scheme) {
-		return filterimage.Ref{}, fmt.Errorf(`url %q is not pinned. run "make promote TO=%s" and "make render ENV=%[2]s"`, url, s.env.Name)
+func (s *session) image(p *plugin.Plugin) (image.Ref, error) {
+	url := p.Spec.Url
+	if strings.HasPrefix(url, manifests.Scheme) {
+		return image.Ref{}, fmt.Errorf(`url %q is not pinned. run "make promote TO=%s" and "make render ENV=%[2]s"`, url, s.env.Name)
 	}
 	if scheme, rest, ok := strings.Cut(url, "://"); ok {
 		if url = rest; scheme != "oci" {
-			return filterimage.Ref{}, fmt.Errorf("url %q: want an image, oci://host/path/filter:version@sha256:…", plugin.Spec.Url)
+			return image.Ref{}, fmt.Errorf("url %q: want an image, oci://host/path/filter:version@sha256:…", p.Spec.Url)
 		}
 	}
-	if sum := plugin.Spec.Sha256; sum != "" && !strings.Contains(url, "@") {
+	if sum := p.Spec.Sha256; sum != "" && !strings.Contains(url, "@") {
 		url += "@sha256:" + sum
 	}
-	return filterimage.ParseRef(url)
+	return image.ParseRef(url)
 }
 
 // check runs the preflight, once for each version.
@@ -79,7 +79,7 @@ func (s *session) check(ctx context.Context, v *version) error {
 	case err == nil:
 		s.accepted[key] = true
 	case errors.As(err, &refused):
-		return cli.Finding("%s: WasmPlugin %q: %s", v.Plugin.File, v.Plugin.Name, refused.Reason)
+		return cli.Finding("%s: %s: %s", v.Plugin.File, v.Plugin, refused.Reason)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
 
 const (
@@ -67,7 +67,7 @@ func (r reading) equal(other reading) bool {
 
 func (s *session) read() reading {
 	r := reading{builds: s.builds()}
-	r.files, r.err = envoyconfig.Files(s.env.Rendered())
+	r.files, r.err = plugin.Files(s.env.Rendered())
 	return r
 }
 

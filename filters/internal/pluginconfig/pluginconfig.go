@@ -132,7 +132,7 @@ func describe(kind jsontext.Kind) string {
 }
 
 func article(kind jsontext.Kind) string {
-	if kind == jsontext.KindBeginObject {
+	if kind == jsontext.KindBeginObject || kind == jsontext.KindBeginArray {
 		return "an "
 	}
 	return "a "

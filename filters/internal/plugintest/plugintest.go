@@ -17,13 +17,15 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
 
-// Run runs f as the subtest "go", with the contexts of newVM, and as the subtest "wasm", with the module that `make build` left
-// in build/.
+// Run runs f as the subtest "go", with the contexts of newVM, and, with the build tag envoy, as the subtest "wasm", with the module
+// that `make build` left in build/.
 //
 // The emulator behind a VM context is one per process: neither f nor the test around it may be parallel.
 func Run(t *testing.T, newVM func() types.VMContext, f func(t *testing.T, vm types.VMContext)) {
 	t.Run("go", func(t *testing.T) { f(t, newVM()) })
-	t.Run("wasm", func(t *testing.T) { f(t, newModule(t)) })
+	if compiled {
+		t.Run("wasm", func(t *testing.T) { f(t, newModule(t)) })
+	}
 }
 
 // Start starts a VM and, in it, the plugin with this configuration. The host goes away with the test.

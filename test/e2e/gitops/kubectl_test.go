@@ -10,17 +10,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/environment"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/programs"
 )
 
 // Whoever prefers `kubectl apply -k` to Argo CD gets the same bytes.
 func TestKubectlKustomize(t *testing.T) {
 	kubectl := programs.Path(t, programs.Kubectl)
-	environments, err := environment.All(filepath.Join(root, "manifests"))
+	environments, err := manifests.All(filepath.Join(root, "manifests"))
 	require.NoError(t, err)
 	for _, env := range environments {
-		require.Equal(t, environment.WasmPlugin, env.API, "kustomize knows no other")
+		require.Equal(t, manifests.WasmPlugin, env.API, "kustomize knows no other")
 		cmd := exec.CommandContext(t.Context(), kubectl, "kustomize", env.Dir)
 		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}
 		out, err := cmd.Output()

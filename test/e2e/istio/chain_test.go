@@ -31,9 +31,9 @@ import (
 	istiotest "istio.io/istio/pkg/test"
 	"istio.io/istio/pkg/wasm"
 
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
@@ -49,7 +49,7 @@ func TestChain(t *testing.T) {
 	pins := pushAll(t, host)
 	tr := newTree(t)
 	for _, env := range tr.environments() {
-		for _, api := range environment.APIs {
+		for _, api := range manifests.APIs {
 			t.Run(env.Name+"/"+api, func(t *testing.T) {
 				tr := newTree(t)
 				tr.set(env.Name, api)
@@ -66,13 +66,13 @@ func TestChain(t *testing.T) {
 // The control: without the image, the agent's fallback comes through in each API and refuses the requests. A listener that did not
 // expect its type would wait for ever.
 func TestMissingImageIsDenied(t *testing.T) {
-	pins := environment.Pins{}
+	pins := manifests.Pins{}
 	host := serve(t, nil)
 	for filter, ref := range pushAll(t, host) {
 		ref.Digest = "sha256:" + strings.Repeat("0", 64)
 		pins[filter] = ref
 	}
-	for _, api := range environment.APIs {
+	for _, api := range manifests.APIs {
 		t.Run(api, func(t *testing.T) {
 			tr := newTree(t)
 			tr.set("dev", api)
@@ -119,9 +119,9 @@ func startChain(t *testing.T, env, manifests string) *chain {
 	}}
 	generators[v3.ListenerType], generators[v3.ExtensionConfigurationType] = c.listeners, c.extensions
 
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(t, err)
-	bootstrap, err := envoyconfig.Marshal(cluster.Bootstrap(t, cluster.ProxyOptions{
+	bootstrap, err := envoy.Marshal(cluster.Bootstrap(t, cluster.ProxyOptions{
 		Kind: cluster.Sidecar, Namespace: webNamespace(env), Name: "web", Address: "127.0.0.2", Labels: map[string]string{"app": "web"},
 	}, process.Port(t), cluster.Socket(s.Listener.Addr().(*net.TCPAddr).Port), nil))
 	require.NoError(t, err)
@@ -229,9 +229,9 @@ func (c *chain) serves(t *testing.T, dir string) {
 
 // sentIsProjected wants in the listeners, and as their discovered filters, what envoyconfig makes of the manifests: nothing more,
 // nothing less, in this order.
-func (c *chain) sentIsProjected(t *testing.T, dir string, pins environment.Pins) {
+func (c *chain) sentIsProjected(t *testing.T, dir string, pins manifests.Pins) {
 	t.Helper()
-	plugins, err := envoyconfig.Load(dir)
+	plugins, err := plugin.Load(dir)
 	require.NoError(t, err)
 	extensions := c.extensions.wasm(t)
 	require.Len(t, extensions, len(plugins))
@@ -247,7 +247,7 @@ func (c *chain) sentIsProjected(t *testing.T, dir string, pins environment.Pins)
 		require.NoError(t, err)
 		require.Equal(t, modules(t)[p.Name], module, p.Name)
 		require.Equal(t, strings.TrimPrefix(pins[p.Name].Digest, "sha256:")+".wasm", filepath.Base(file))
-		want, err := p.HTTPFilter(envoyconfig.LocalFile(file))
+		want, err := p.HTTPFilter(envoy.LocalFile(file))
 		require.NoError(t, err)
 		sameFilter(t, want, got)
 	}
@@ -280,11 +280,11 @@ func inOrder(t *testing.T, chain []string, names ...string) {
 	}
 }
 
-func byName(t *testing.T, dir string) map[string]*envoyconfig.Plugin {
+func byName(t *testing.T, dir string) map[string]*plugin.Plugin {
 	t.Helper()
-	plugins, err := envoyconfig.Load(dir)
+	plugins, err := plugin.Load(dir)
 	require.NoError(t, err)
-	all := map[string]*envoyconfig.Plugin{}
+	all := map[string]*plugin.Plugin{}
 	for _, p := range plugins {
 		all[p.Name] = p
 	}

@@ -46,9 +46,9 @@ func fetch(t *testing.T, url, sha256 string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// publish runs the tool that users run, from the repository's root.
-func publish(t *testing.T, args ...string) (stdout string, err error) {
-	bin, err := filepath.Abs(filepath.Join(root, "bin", "publish"))
+// wasmfleet runs the command that users run, from the repository's root.
+func wasmfleet(t *testing.T, args ...string) (stdout string, err error) {
+	bin, err := filepath.Abs(filepath.Join(root, "bin", "wasmfleet"))
 	require.NoError(t, err)
 	cmd := exec.Command(bin, args...)
 	cmd.Dir = root
@@ -56,7 +56,7 @@ func publish(t *testing.T, args ...string) (stdout string, err error) {
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		t.Logf("publish %s: %s", strings.Join(args, " "), strings.TrimSpace(errs.String()))
+		t.Logf("wasmfleet %s: %s", strings.Join(args, " "), strings.TrimSpace(errs.String()))
 	}
 	return string(out), err
 }
@@ -86,7 +86,7 @@ func TestPublishedImagesAreAccepted(t *testing.T) {
 		filter := strings.TrimSuffix(filepath.Base(file), ".wasm")
 		for _, variant := range []string{"artifact", "compat"} {
 			t.Run(filter+"/"+variant, func(t *testing.T) {
-				out, err := publish(t, "--repo", host+"/filters", "--version", variant, "--variant", variant, filter)
+				out, err := wasmfleet(t, "publish", "--repo", host+"/filters", "--version", variant, "--variant", variant, filter)
 				require.NoError(t, err)
 				ref := reference.FindStringSubmatch(out)
 				require.NotNil(t, ref, out)
@@ -162,7 +162,7 @@ func TestCheckAgreesWithIstio(t *testing.T) {
 			require.NoError(t, err)
 			push(t, tag, image)
 			_, istio := fetch(t, "oci://"+tag.String(), "")
-			_, ours := publish(t, "--check", tag.String())
+			_, ours := wasmfleet(t, "inspect", tag.String())
 			t.Logf("Istio: %v", istio)
 			require.Equal(t, c.accept, istio == nil, "what the table says of Istio: %v", istio)
 			require.Equal(t, c.accept && c.differ == "", ours == nil)
@@ -199,13 +199,13 @@ func TestSwappedBlob(t *testing.T) {
 					real.ServeHTTP(w, r)
 				})
 			})
-			out, err := publish(t, "--repo", host+"/filters", "--version", "v1", "--variant", variant, filepath.Join(dir, "demo.wasm"))
+			out, err := wasmfleet(t, "publish", "--repo", host+"/filters", "--version", "v1", "--variant", variant, filepath.Join(dir, "demo.wasm"))
 			require.NoError(t, err)
 			ref := strings.TrimSpace(out)
 			swap = true
 			_, err = fetch(t, "oci://"+ref, "")
 			require.Equal(t, istioAccepts, err == nil, "%v", err)
-			_, err = publish(t, "--check", ref)
+			_, err = wasmfleet(t, "inspect", ref)
 			require.Error(t, err)
 		})
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/wasmfleet/wasmfleet/internal/environment"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
@@ -39,7 +39,7 @@ type full struct {
 	gateway, sidecar *cluster.Proxy
 	url              string
 	tree             tree
-	pins             environment.Pins
+	pins             manifests.Pins
 	token            string            // address of the token service
 	before           syncstatus.Status // of the sidecar, when it was last looked at
 }
@@ -47,7 +47,7 @@ type full struct {
 func startFull(t *testing.T) *full {
 	t.Helper()
 	f := &full{T: t, registry: newGate(t, ""), tree: newTree(t)}
-	f.tree.set("dev", environment.WasmPlugin)
+	f.tree.set("dev", manifests.WasmPlugin)
 	f.pins = pushAll(t, f.registry.host)
 	f.tree.pin("dev", f.pins)
 	f.api = cluster.StartAPI(t, cluster.APIOptions{})

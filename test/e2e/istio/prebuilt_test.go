@@ -41,7 +41,7 @@ func TestPrebuiltCommandIsRefused(t *testing.T) {
 	out, err := exec.Command("clang-19", "--target=wasm32-wasi", "-o", file, source).CombinedOutput()
 	require.NoError(t, err, string(out))
 	copyFile(t, "../prebuilt/c/plugin.yaml", filepath.Join(dir, "plugin.yaml"))
-	_, err = publish(t, "--dry-run", "--repo", "127.0.0.1:1/filters", "--version", "v1", file)
+	_, err = wasmfleet(t, "publish", "--dry-run", "--repo", "127.0.0.1:1/filters", "--version", "v1", file)
 	require.Error(t, err)
 }
 
@@ -51,9 +51,9 @@ func publishPrebuilt(t *testing.T, file, pluginYAML string) {
 	copyFile(t, pluginYAML, filepath.Join(filepath.Dir(file), "plugin.yaml"))
 	host := serve(t, nil)
 	for _, variant := range []string{"artifact", "compat"} {
-		out, err := publish(t, "--repo", host+"/filters", "--version", variant, "--variant", variant, file)
+		out, err := wasmfleet(t, "publish", "--repo", host+"/filters", "--version", variant, "--variant", variant, file)
 		require.NoError(t, err)
-		_, err = publish(t, "--check", strings.TrimSpace(out))
+		_, err = wasmfleet(t, "inspect", strings.TrimSpace(out))
 		require.NoError(t, err)
 		got, err := fetch(t, "oci://"+strings.TrimSpace(out), "")
 		require.NoError(t, err)

@@ -26,8 +26,8 @@ import (
 	"istio.io/istio/pkg/config/constants"
 	"istio.io/istio/pkg/wasm"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
 
 // translated is what istiod 1.31 adds to the name of a WasmPlugin, of which it first makes a TrafficExtension.
@@ -79,7 +79,7 @@ func TestProjectionIsIstiods(t *testing.T) {
 				name := fmt.Sprintf("p%02d", i)
 				fmt.Fprintf(&objects, "---\n%s\n", object(t, "extensions.istio.io/v1alpha1", "WasmPlugin", name, g.plugin()))
 			}
-			plugins, err := envoyconfig.Plugins(map[string][]byte{"generated.yaml": []byte(objects.String())})
+			plugins, err := plugin.Plugins(map[string][]byte{"generated.yaml": []byte(objects.String())})
 			require.NoError(t, err)
 			require.Len(t, plugins, each)
 
@@ -107,15 +107,15 @@ func TestProjectionIsIstiods(t *testing.T) {
 	}
 }
 
-func is(id string) func(*envoyconfig.Plugin) bool {
-	return func(p *envoyconfig.Plugin) bool { return p.ID() == id }
+func is(id string) func(*plugin.Plugin) bool {
+	return func(p *plugin.Plugin) bool { return p.ID() == id }
 }
 
-func sameAsTrafficExtension(t *testing.T, cache wasm.Cache, plugins []*envoyconfig.Plugin, want sent) {
+func sameAsTrafficExtension(t *testing.T, cache wasm.Cache, plugins []*plugin.Plugin, want sent) {
 	t.Helper()
 	var objects strings.Builder
 	for _, p := range plugins {
-		fmt.Fprintf(&objects, "---\n%s\n", object(t, "extensions.istio.io/v1alpha1", "TrafficExtension", p.Name, envoyconfig.TrafficExtension(&p.Spec)))
+		fmt.Fprintf(&objects, "---\n%s\n", object(t, "extensions.istio.io/v1alpha1", "TrafficExtension", p.Name, plugin.TrafficExtension(&p.Spec)))
 	}
 	got := inIstio(t, cache, objects.String())
 	require.Equal(t, want.chains, got.chains)
@@ -150,13 +150,13 @@ var lostInEnvoyFilter = []struct {
 		}},
 }
 
-func sameAsEnvoyFilter(t *testing.T, cache wasm.Cache, plugins []*envoyconfig.Plugin) int {
+func sameAsEnvoyFilter(t *testing.T, cache wasm.Cache, plugins []*plugin.Plugin) int {
 	t.Helper()
 	var kept []*extensions.WasmPlugin
 	var wasmPlugins, envoyFilters strings.Builder
 next:
 	for _, p := range plugins {
-		if len(envoyconfig.NotInEnvoyFilter(&p.Spec)) > 0 {
+		if len(plugin.NotInEnvoyFilter(&p.Spec)) > 0 {
 			continue
 		}
 		for _, l := range lostInEnvoyFilter {
@@ -296,7 +296,7 @@ func object(t *testing.T, apiVersion, kind, name string, spec proto.Message) []b
 // generator makes plugins of every field, the same for the same seed.
 type generator struct {
 	*rand.Rand
-	ref filterimage.Ref
+	ref image.Ref
 }
 
 func pick[T any](g generator, values ...T) T { return values[g.IntN(len(values))] }
@@ -314,7 +314,7 @@ func (g generator) plugin() *extensions.WasmPlugin {
 		PluginName:      pick(g, "", "addheader", "other name"),
 		Type:            pick(g, extensions.PluginType_UNSPECIFIED_PLUGIN_TYPE, extensions.PluginType_HTTP),
 		Priority: pick(g, nil, wrapperspb.Int32(0), wrapperspb.Int32(int32(g.IntN(9)-4)), wrapperspb.Int32(int32(g.IntN(9)-4)), wrapperspb.Int32(int32(g.IntN(2000)-1000)),
-			wrapperspb.Int32(envoyconfig.MaxEnvoyFilterPriority), wrapperspb.Int32(math.MaxInt32), wrapperspb.Int32(math.MinInt32)),
+			wrapperspb.Int32(plugin.MaxEnvoyFilterPriority), wrapperspb.Int32(math.MaxInt32), wrapperspb.Int32(math.MinInt32)),
 	}
 	switch g.IntN(8) {
 	case 0: // the whole namespace

@@ -14,9 +14,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
 	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
@@ -70,10 +71,10 @@ func (f *full) changedValue() {
 }
 
 // promote pins another image of addheader, with the same code, in dev.
-func (f *full) promote(version string) filterimage.Ref {
+func (f *full) promote(version string) image.Ref {
 	f.Helper()
 	ref := pushModule(f.T, f.registry.host, "addheader", version, otherBytes(modules(f.T)["addheader"], version))
-	f.tree.pin("dev", environment.Pins{"addheader": ref})
+	f.tree.pin("dev", manifests.Pins{"addheader": ref})
 	return ref
 }
 
@@ -96,7 +97,7 @@ func (f *full) removedFilter() {
 
 // The same filters as objects of the two other APIs; each goes when the next comes.
 func (f *full) otherAPIs() {
-	for _, api := range []string{environment.TrafficExtension, environment.EnvoyFilter, environment.WasmPlugin} {
+	for _, api := range []string{manifests.TrafficExtension, manifests.EnvoyFilter, manifests.WasmPlugin} {
 		f.deleteFilters()
 		f.tree.set("dev", api)
 		f.sync()
@@ -140,14 +141,14 @@ func (f *full) missingImage() {
 func (f *full) order() {
 	module := otherBytes(modules(f.T)["addheader"], "v3")
 	ref, image := buildModule(f.T, f.registry.host, "addheader", "v3", module)
-	f.tree.pin("dev", environment.Pins{"addheader": ref})
+	f.tree.pin("dev", manifests.Pins{"addheader": ref})
 	answers := f.underLoad(f.sync, func() { f.sees(denied) })
 	require.Positive(f, answers[denied.String()], "manifest first: requests are refused")
 	tag, err := name.NewTag(ref.Repo + ":" + ref.Tag)
 	require.NoError(f, err)
 	require.NoError(f, remote.Write(tag, image))
 	f.stays(denied) // the image is there now, and nobody looks
-	f.tree.pin("dev", environment.Pins{"addheader": f.pins["addheader"]})
+	f.tree.pin("dev", manifests.Pins{"addheader": f.pins["addheader"]})
 	f.sync()
 	f.sees(changedHeader)
 
@@ -194,7 +195,7 @@ func (f *full) registryDown() {
 	f.registry.closed.Store(true)
 	f.Log("another value")
 	other := answer{200, "other"}
-	value := func(ref filterimage.Ref, value string) string {
+	value := func(ref image.Ref, value string) string {
 		return f.addheader(func(spec map[string]any) {
 			spec["url"], spec["pluginConfig"] = "oci://"+ref.String(), map[string]any{"name": "hello", "value": value}
 		})
@@ -256,10 +257,10 @@ func (f *full) timeBomb() {
 
 func (f *full) preflightRefuses(object string) {
 	f.Helper()
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(f, err)
 	for text, refused := range map[string]bool{object: true, f.addheader(nil): false} {
-		plugins, err := envoyconfig.Plugins(map[string][]byte{"addheader.yaml": []byte(text)})
+		plugins, err := plugin.Plugins(map[string][]byte{"addheader.yaml": []byte(text)})
 		require.NoError(f, err)
 		err = preflight.Check(f.Context(), envoy, plugins[0], modules(f.T)["addheader"])
 		if !refused {

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
-	"github.com/wasmfleet/wasmfleet/internal/environment"
-	"github.com/wasmfleet/wasmfleet/internal/filterimage"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/manifests"
 )
 
 // tree is a copy of manifests/ whose environments pin images of one registry.
@@ -32,9 +32,9 @@ func newTree(t *testing.T) tree {
 	return tree{t, dir}
 }
 
-func (tr tree) environments() []environment.Environment {
+func (tr tree) environments() []manifests.Environment {
 	tr.t.Helper()
-	all, err := environment.All(tr.dir)
+	all, err := manifests.All(tr.dir)
 	require.NoError(tr.t, err)
 	require.NotEmpty(tr.t, all)
 	return all
@@ -48,7 +48,7 @@ var (
 // set makes the environment one of the API, on the Istio that runs here.
 func (tr tree) set(env, api string) {
 	tr.t.Helper()
-	file := filepath.Join(tr.dir, "overlays", env, environment.File)
+	file := filepath.Join(tr.dir, "overlays", env, manifests.File)
 	text, err := os.ReadFile(file)
 	require.NoError(tr.t, err)
 	require.Regexp(tr.t, apiLine, string(text))
@@ -57,9 +57,9 @@ func (tr tree) set(env, api string) {
 }
 
 // pin writes the pins of an environment.
-func (tr tree) pin(env string, pins environment.Pins) {
+func (tr tree) pin(env string, pins manifests.Pins) {
 	tr.t.Helper()
-	e, err := environment.Load(tr.dir, env)
+	e, err := manifests.Load(tr.dir, env)
 	require.NoError(tr.t, err)
 	require.NoError(tr.t, e.WritePins(pins))
 }
@@ -116,16 +116,16 @@ func modules(t *testing.T) map[string][]byte {
 }
 
 // pushAll pushes the image of every filter.
-func pushAll(t *testing.T, host string) environment.Pins {
+func pushAll(t *testing.T, host string) manifests.Pins {
 	t.Helper()
-	pins := environment.Pins{}
+	pins := manifests.Pins{}
 	for filter, module := range modules(t) {
 		pins[filter] = pushModule(t, host, filter, "v1", module)
 	}
 	return pins
 }
 
-func pushModule(t *testing.T, host, filter, version string, module []byte, options ...remote.Option) filterimage.Ref {
+func pushModule(t *testing.T, host, filter, version string, module []byte, options ...remote.Option) image.Ref {
 	t.Helper()
 	ref, image := buildModule(t, host, filter, version, module)
 	tag, err := name.NewTag(ref.Repo + ":" + ref.Tag)
@@ -135,7 +135,7 @@ func pushModule(t *testing.T, host, filter, version string, module []byte, optio
 }
 
 // buildModule is the image that publish makes, and how the registry will know it.
-func buildModule(t *testing.T, host, filter, version string, module []byte) (filterimage.Ref, v1.Image) {
+func buildModule(t *testing.T, host, filter, version string, module []byte) (image.Ref, v1.Image) {
 	t.Helper()
 	filters, err := catalog.Load(filepath.Join(root, "filters"))
 	require.NoError(t, err)
@@ -143,14 +143,14 @@ func buildModule(t *testing.T, host, filter, version string, module []byte) (fil
 		if f.Name != filter {
 			continue
 		}
-		image, err := filterimage.Build(module, f, filterimage.Artifact)
+		image, err := image.Build(module, f, image.Artifact)
 		require.NoError(t, err)
 		digest, err := image.Digest()
 		require.NoError(t, err)
-		return filterimage.Ref{Repo: host + "/filters/" + filter, Tag: version, Digest: digest.String()}, image
+		return image.Ref{Repo: host + "/filters/" + filter, Tag: version, Digest: digest.String()}, image
 	}
 	require.FailNow(t, "no such filter", filter)
-	return filterimage.Ref{}, nil
+	return image.Ref{}, nil
 }
 
 // otherBytes is a module with the same code and another digest: a custom section is appended.

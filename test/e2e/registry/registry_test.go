@@ -109,17 +109,17 @@ var digest = regexp.MustCompile(`@(sha256:[0-9a-f]{64})\n`)
 
 // pushAndCheck pushes both forms twice and checks them.
 func pushAndCheck(t *testing.T, dockerConfig, host string, flags ...string) {
-	publish := tool(t, "bin/publish")
+	wasmfleet := tool(t, "bin/wasmfleet")
 	for _, variant := range []string{"artifact", "compat"} {
-		args := append(flags, "--variant", variant, "--repo", host+"/team", "--version", variant, "addheader")
-		first := run(t, dockerConfig, publish, args...)
+		args := append(append([]string{"publish"}, flags...), "--variant", variant, "--repo", host+"/team", "--version", variant, "addheader")
+		first := run(t, dockerConfig, wasmfleet, args...)
 		require.NoError(t, first.err, first.stderr)
 		require.Contains(t, first.stderr, "pushed and checked")
-		again := run(t, dockerConfig, publish, args...)
+		again := run(t, dockerConfig, wasmfleet, args...)
 		require.NoError(t, again.err, again.stderr)
 		require.Contains(t, again.stderr, "is there already")
 		require.Equal(t, first.stdout, again.stdout)
-		checked := run(t, dockerConfig, publish, append(flags, "--check", strings.TrimSpace(first.stdout))...)
+		checked := run(t, dockerConfig, wasmfleet, append(append([]string{"inspect"}, flags...), strings.TrimSpace(first.stdout))...)
 		require.NoError(t, checked.err, checked.stderr)
 		require.Contains(t, checked.stdout, "form     "+variant)
 	}
@@ -134,7 +134,7 @@ func TestHtpasswd(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "htpasswd")
 	require.NoError(t, os.WriteFile(file, []byte(htpasswd), 0o600))
 	host := start(t, "", fmt.Sprintf("auth: {htpasswd: {realm: test, path: %q}}", file))
-	nobody := run(t, t.TempDir(), tool(t, "bin/publish"), "--repo", host+"/team", "--version", "v1", "addheader")
+	nobody := run(t, t.TempDir(), tool(t, "bin/wasmfleet"), "publish", "--repo", host+"/team", "--version", "v1", "addheader")
 	require.Error(t, nobody.err)
 	require.Contains(t, nobody.stderr, "answers 401")
 	require.Contains(t, nobody.stderr, `run "docker login `+host+`"`)
@@ -144,7 +144,7 @@ func TestHtpasswd(t *testing.T) {
 func TestPrivateCA(t *testing.T) {
 	ca, certificate, key := certificates(t)
 	host := start(t, fmt.Sprintf("tls: {certificate: %q, key: %q}", certificate, key), "")
-	unknown := run(t, t.TempDir(), tool(t, "bin/publish"), "--repo", host+"/team", "--version", "v1", "addheader")
+	unknown := run(t, t.TempDir(), tool(t, "bin/wasmfleet"), "publish", "--repo", host+"/team", "--version", "v1", "addheader")
 	require.Error(t, unknown.err)
 	require.Contains(t, unknown.stderr, "give its root with --ca-file")
 	pushAndCheck(t, t.TempDir(), host, "--ca-file", ca)
@@ -165,11 +165,11 @@ func TestTokenAuth(t *testing.T) {
 	defer service.Close()
 	host := start(t, "", fmt.Sprintf("auth: {token: {realm: %q, service: test, issuer: test, rootcertbundle: %q}}",
 		strings.Replace(service.URL, "127.0.0.1", "localhost", 1)+"/token", certificate)) // a realm by address is refused: it could be anything inside
-	nobody := run(t, t.TempDir(), tool(t, "bin/publish"), "--repo", host+"/team", "--version", "v1", "addheader")
+	nobody := run(t, t.TempDir(), tool(t, "bin/wasmfleet"), "publish", "--repo", host+"/team", "--version", "v1", "addheader")
 	require.Error(t, nobody.err)
 	require.Contains(t, nobody.stderr, `run "docker login `+host+`"`)
 
-	all := run(t, loggedIn(t, host), tool(t, "bin/publish"), "--repo", host+"/team", "--version", "v1", "addheader", "jwtfetch")
+	all := run(t, loggedIn(t, host), tool(t, "bin/wasmfleet"), "publish", "--repo", host+"/team", "--version", "v1", "addheader", "jwtfetch")
 	require.NoError(t, all.err, all.stderr)
 	require.Equal(t, []string{"repository:team/addheader:push,pull", "repository:team/jwtfetch:push,pull"}, <-scopes)
 	require.Empty(t, scopes, "one token for all filters")
@@ -179,7 +179,7 @@ func TestTokenAuth(t *testing.T) {
 // Users list and mirror with the tools they have; a copy by digest keeps every byte, and --check says so.
 func TestCrane(t *testing.T) {
 	from, to := start(t, "", ""), start(t, "", "")
-	pushed := run(t, t.TempDir(), tool(t, "bin/publish"), "--repo", from+"/team", "--version", "v1.2.3", "addheader")
+	pushed := run(t, t.TempDir(), tool(t, "bin/wasmfleet"), "publish", "--repo", from+"/team", "--version", "v1.2.3", "addheader")
 	require.NoError(t, pushed.err, pushed.stderr)
 	want := digest.FindStringSubmatch(pushed.stdout)[1]
 
@@ -187,7 +187,7 @@ func TestCrane(t *testing.T) {
 	require.Equal(t, "v1.2.3\n", run(t, t.TempDir(), crane, "ls", from+"/team/addheader").stdout)
 	copied := run(t, t.TempDir(), crane, "copy", from+"/team/addheader@"+want, to+"/mirror/addheader:v1.2.3")
 	require.NoError(t, copied.err, copied.stderr)
-	checked := run(t, t.TempDir(), tool(t, "bin/publish"), "--check", to+"/mirror/addheader@"+want)
+	checked := run(t, t.TempDir(), tool(t, "bin/wasmfleet"), "inspect", to+"/mirror/addheader@"+want)
 	require.NoError(t, checked.err, checked.stderr)
 	require.Contains(t, checked.stdout, "digest   "+want)
 }

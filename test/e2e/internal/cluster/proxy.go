@@ -14,8 +14,7 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
-	"github.com/wasmfleet/wasmfleet/internal/preflight"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/programs"
 )
@@ -71,12 +70,12 @@ func (p *Proxy) Restart(t testing.TB) {
 func (p *Proxy) Start(t testing.TB) {
 	t.Helper()
 	o, dir := p.options, shortDir(p.owner)
-	envoy, err := preflight.FindEnvoy()
+	envoy, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	p.writeCredentials(t, dir)
 	admin, status := process.Port(t), process.Port(t)
 	p.Admin, p.Agent = fmt.Sprintf("http://127.0.0.1:%d", admin), fmt.Sprintf("http://127.0.0.1:%d", status)
-	bootstrap, err := envoyconfig.Marshal(Bootstrap(t, o, admin, pipe("./etc/istio/proxy/XDS"), pipe("./var/run/secrets/workload-spiffe-uds/socket")))
+	bootstrap, err := envoy.Marshal(Bootstrap(t, o, admin, pipe("./etc/istio/proxy/XDS"), pipe("./var/run/secrets/workload-spiffe-uds/socket")))
 	require.NoError(t, err)
 	file := filepath.Join(dir, "bootstrap.json")
 	require.NoError(t, os.WriteFile(file, bootstrap, 0o644))

@@ -1,0 +1,5 @@
+//go:build !envoy
+
+package plugintest
+
+const compiled = false

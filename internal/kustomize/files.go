@@ -1,0 +1,71 @@
+package kustomize
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// Files are the files on disk, some of them with content that is not written yet.
+type Files struct {
+	filesys.FileSystem
+	changed map[string][]byte // by absolute path without links
+}
+
+// OnDisk are the files as they are.
+func OnDisk() Files { return Files{filesys.MakeFsOnDisk(), map[string][]byte{}} }
+
+// With are the files with other content in one of them, which must exist.
+func (f Files) With(path string, content []byte) (Files, error) {
+	real, err := realPath(path)
+	if err != nil {
+		return f, err
+	}
+	next := Files{f.FileSystem, map[string][]byte{real: content}}
+	for path, content := range f.changed {
+		if path != real {
+			next.changed[path] = content
+		}
+	}
+	return next, nil
+}
+
+// ReadFile implements filesys.FileSystem. Kustomize reads by absolute paths without links.
+func (f Files) ReadFile(path string) ([]byte, error) {
+	if content, ok := f.changed[path]; ok {
+		return content, nil
+	}
+	return f.FileSystem.ReadFile(path)
+}
+
+// Read is the content of a file of the tree, by any path, unless it is larger than a file of manifests may be.
+func (f Files) Read(path string) ([]byte, error) {
+	if len(f.changed) > 0 {
+		if real, err := realPath(path); err == nil {
+			if content, ok := f.changed[real]; ok {
+				return content, nil
+			}
+		}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err == nil && len(content) > maxFileBytes {
+		err = fmt.Errorf("%s is larger than %d bytes. split it", path, maxFileBytes)
+	}
+	return content, err
+}
+
+func realPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
+}

@@ -1,0 +1,193 @@
+package manifests
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+)
+
+// Overlay is the environment's kustomization.
+func (e Environment) Overlay() string { return filepath.Join(e.Dir, "kustomization.yaml") }
+
+// ResourceOf is how the overlay names the base of a filter.
+func ResourceOf(filter string) string { return "../../base/" + filter }
+
+// WithFilter is the environment with the base of a filter among the resources of its overlay, in memory.
+func (e Environment) WithFilter(filter string) (Environment, error) {
+	return e.editOverlay(e.Overlay(), func(lines []string, doc *yaml.Node) ([]string, error) {
+		if value(doc, "namespace") == nil {
+			return nil, fmt.Errorf("nothing says into which namespace filter %q goes. add its base to the resources of a namespace's kustomization.yaml", filter)
+		}
+		resources := value(doc, "resources")
+		if resources == nil || resources.Kind != yaml.SequenceNode || len(resources.Content) == 0 || resources.Style == yaml.FlowStyle {
+			return nil, fmt.Errorf("resources is no list of lines. add %q to it by hand", "- "+ResourceOf(filter))
+		}
+		last := resources.Content[len(resources.Content)-1]
+		return slices.Insert(lines, last.Line, strings.Repeat(" ", max(0, last.Column-3))+"- "+ResourceOf(filter)+"\n"), nil
+	})
+}
+
+// WithoutFilter is the environment without the base of a filter, and without the patches in files that are only for its objects, in
+// memory. It gives the files of those patches, which nothing reads any more.
+func (e Environment) WithoutFilter(filter string) (next Environment, unused []string, err error) {
+	next = e
+	overlays, err := filepath.Glob(filepath.Join(e.Dir, "*", "kustomization.yaml"))
+	if err != nil {
+		return e, nil, err
+	}
+	for _, overlay := range append([]string{e.Overlay()}, overlays...) {
+		next, err = next.editOverlay(overlay, func(lines []string, doc *yaml.Node) ([]string, error) {
+			var gone []*yaml.Node
+			for _, list := range []string{"resources", "patches", "patchesStrategicMerge"} {
+				items := value(doc, list)
+				if items == nil || items.Kind != yaml.SequenceNode {
+					continue
+				}
+				var here []*yaml.Node
+				for _, item := range items.Content {
+					switch {
+					case list == "resources" && isBase(e.Manifests, filepath.Dir(overlay), item.Value, filter):
+						here = append(here, item)
+					case list != "resources":
+						if file := patchOnly(e, filepath.Dir(overlay), item, filter); file != "" {
+							here = append(here, item)
+							unused = append(unused, file)
+						}
+					}
+				}
+				if len(here) > 0 && items.Style == yaml.FlowStyle {
+					return nil, fmt.Errorf("%s is no list of lines. take %s out by hand", list, filter)
+				}
+				if len(here) == len(items.Content) && len(here) > 0 {
+					here = []*yaml.Node{items} // the list goes, and its key
+				}
+				gone = append(gone, here...)
+			}
+			return withoutNodes(lines, doc, gone), nil
+		})
+		if err != nil {
+			return e, nil, err
+		}
+	}
+	return next, unused, nil
+}
+
+// isBase reports whether an entry of resources is the base of the filter.
+func isBase(manifests, dir, entry, filter string) bool {
+	return filepath.Clean(filepath.Join(dir, entry)) == filepath.Join(manifests, "base", filter)
+}
+
+// patchOnly is the file of a patch all of whose objects are called as the filter; empty for another patch.
+func patchOnly(e Environment, dir string, item *yaml.Node, filter string) string {
+	path := item.Value
+	if item.Kind == yaml.MappingNode {
+		if p := value(item, "path"); p != nil && value(item, "target") == nil {
+			path = p.Value
+		}
+	}
+	if path == "" || strings.Contains(path, "\n") {
+		return ""
+	}
+	file := filepath.Join(dir, path)
+	content, err := e.files.Read(file)
+	if err != nil {
+		return ""
+	}
+	dec := yaml.NewDecoder(strings.NewReader(string(content)))
+	found := false
+	for {
+		var doc yaml.Node
+		if dec.Decode(&doc) != nil {
+			break
+		}
+		name := value(value(doc.Content[0], "metadata"), "name")
+		if name == nil || name.Value != filter {
+			return ""
+		}
+		found = true
+	}
+	if !found {
+		return ""
+	}
+	return file
+}
+
+func (e Environment) editOverlay(file string, edit func(lines []string, doc *yaml.Node) ([]string, error)) (Environment, error) {
+	content, err := e.files.Read(file)
+	if err != nil {
+		return e, err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(content, &doc); err != nil {
+		return e, cli.Finding("%s: %w", file, err)
+	}
+	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
+		return e, cli.Finding("%s: %w", file, errors.New("not a kustomization"))
+	}
+	lines, err := edit(strings.SplitAfter(string(content), "\n"), doc.Content[0])
+	if err != nil {
+		return e, cli.Finding("%s: %w", file, err)
+	}
+	return e.With(file, []byte(strings.Join(lines, "")))
+}
+
+// withoutNodes are the lines without those of the nodes, which are items of lists, or a whole list with its key.
+func withoutNodes(lines []string, doc *yaml.Node, gone []*yaml.Node) []string {
+	drop := map[int]bool{}
+	for _, n := range gone {
+		from, to := span(doc, n, len(lines))
+		for i := from; i < to; i++ {
+			drop[i] = true
+		}
+	}
+	var rest []string
+	for i, line := range lines {
+		if !drop[i] {
+			rest = append(rest, line)
+		}
+	}
+	return rest
+}
+
+// span are the lines, counted from 0, of a node: to where the next one begins.
+func span(doc, n *yaml.Node, end int) (from, to int) {
+	from, to = n.Line-1, end
+	for i := 0; i+1 < len(doc.Content); i += 2 {
+		if doc.Content[i+1] == n {
+			from = doc.Content[i].Line - 1
+		}
+	}
+	var walk func(m *yaml.Node)
+	walk = func(m *yaml.Node) {
+		if m == n {
+			return
+		}
+		if m.Line-1 > from && m.Line-1 < to {
+			to = m.Line - 1
+		}
+		for _, child := range m.Content {
+			walk(child)
+		}
+	}
+	walk(doc)
+	return from, to
+}
+
+// value is the value of a key; nil when there is none.
+func value(n *yaml.Node, key string) *yaml.Node {
+	if n == nil {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package manifests
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/provider"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
+	"github.com/wasmfleet/wasmfleet/internal/image"
+	"github.com/wasmfleet/wasmfleet/internal/kustomize"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
+)
+
+// Result is what an environment is rendered to, before it is written.
+type Result struct {
+	Env      Environment
+	Pins     []FilePins
+	Source   *kustomize.Source // the lines that it comes from
+	Objects  []Object          // as kustomize makes them
+	Plugins  []Plugin          // in the order of the filter chain
+	Rendered []Object          // as the cluster gets them: in the API of the environment
+
+	Undecoded error // why there are no plugins
+}
+
+// Object is one object and the file that it goes to.
+type Object struct {
+	*resource.Resource
+	File string
+	YAML []byte
+}
+
+// Plugin is an object that deploys a filter, and the filter.
+type Plugin struct {
+	*plugin.Plugin
+	Object Object
+	Filter *catalog.Filter // nil for an image that no filter of this repository makes
+}
+
+// Build renders the environment in memory. Step is told what comes next.
+func Build(env Environment, filters []catalog.Filter, step func(what string)) (*Result, error) {
+	resources, source, err := kustomize.Build(env.files, env.Manifests, env.Dir, step)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Env: env, Source: source}
+	if r.Pins, err = env.AllPins(); err != nil {
+		return nil, err
+	}
+	if r.Objects, err = objectsOf(resources); err != nil {
+		return nil, err
+	}
+	r.Rendered = r.Objects
+	if r.Plugins, r.Undecoded = pluginsOf(r.Objects, filters); r.Undecoded != nil {
+		return r, nil
+	}
+	r.Rendered, err = r.inAPI(plugin.APIOf(env.API))
+	return r, err
+}
+
+// Pinned are the pins of a filter, in the environment and in folders of it that have their own.
+func (r *Result) Pinned(filter string) (refs []image.Ref) {
+	for _, f := range r.Pins {
+		if ref, ok := f.Pins[filter]; ok {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// Renders reports whether an object deploys the filter.
+func (r *Result) Renders(filter string) bool {
+	return slices.ContainsFunc(r.Plugins, func(p Plugin) bool { return FilterOf(p.Spec.Url) == filter })
+}
+
+// Files are the rendered objects by the file that they go to.
+func (r *Result) Files() map[string][]byte { return filesOf(r.Rendered) }
+
+func filesOf(objects []Object) map[string][]byte {
+	files := map[string][]byte{}
+	for _, o := range objects {
+		files[o.File] = o.YAML
+	}
+	return files
+}
+
+// SeveralNamespaces reports whether the objects are in more than one namespace, so that a name alone does not tell which is meant.
+func (r *Result) SeveralNamespaces() bool {
+	var resources []*resource.Resource
+	for _, o := range r.Objects {
+		resources = append(resources, o.Resource)
+	}
+	return severalNamespaces(resources)
+}
+
+func severalNamespaces(resources []*resource.Resource) bool {
+	namespaces := map[string]bool{}
+	for _, r := range resources {
+		if ns := r.CurId().EffectiveNamespace(); ns != resid.TotallyNotANamespace {
+			namespaces[ns] = true
+		}
+	}
+	return len(namespaces) > 1
+}
+
+func objectsOf(resources []*resource.Resource) ([]Object, error) {
+	several := severalNamespaces(resources)
+	var objects []Object
+	for _, r := range resources {
+		yaml, err := r.AsYAML()
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, Object{r, fileName(r, several), yaml})
+	}
+	return objects, nil
+}
+
+// fileName is kustomize's: group_version_kind_name.yaml, after the namespace when there are several.
+func fileName(r *resource.Resource, severalNamespaces bool) string {
+	name := strings.ToLower(r.GetGvk().StringWoEmptyField()) + "_" + strings.ToLower(r.GetName()) + ".yaml"
+	if severalNamespaces && !r.GetGvk().IsClusterScoped() {
+		return strings.ToLower(r.GetNamespace()) + "_" + name
+	}
+	return name
+}
+
+// pluginsOf are the plugins among the objects. EnvoyFilters are none: who writes one means what it says.
+func pluginsOf(objects []Object, filters []catalog.Filter) ([]Plugin, error) {
+	byFile := map[string]Object{}
+	for _, o := range objects {
+		byFile[o.File] = o
+	}
+	decoded, err := plugin.Plugins(filesOf(objects))
+	if err != nil {
+		return nil, err
+	}
+	var plugins []Plugin
+	for _, d := range decoded {
+		if d.API().ByHand {
+			continue
+		}
+		p := Plugin{Plugin: d, Object: byFile[d.File]}
+		for i := range filters {
+			if filters[i].Name == FilterOf(d.Spec.Url) {
+				p.Filter = &filters[i]
+			}
+		}
+		plugins = append(plugins, p)
+	}
+	return plugins, nil
+}
+
+// FilterOf is the name of the filter in a url, pinned or not; empty when it has none.
+func FilterOf(url string) string {
+	if name, ok := strings.CutPrefix(url, Scheme); ok {
+		return name
+	}
+	ref, err := image.ParseRef(strings.TrimPrefix(url, ociScheme))
+	if err != nil {
+		return ""
+	}
+	return ref.Filter()
+}
+
+// Facts are what is known of the module that the plugin runs.
+func (p Plugin) Facts() plugin.Facts {
+	if p.Filter == nil {
+		return plugin.Facts{}
+	}
+	return plugin.Facts{Capabilities: p.Filter.Capabilities, Callouts: p.Filter.Callouts}
+}
+
+// inAPI puts every plugin that is written in another API into this one, unless the environment keeps what is written; other
+// objects stay. The names of the files follow.
+func (r *Result) inAPI(api *plugin.API) ([]Object, error) {
+	if api == plugin.APIs[0] {
+		return r.Objects, nil
+	}
+	factory := provider.NewDefaultDepProvider().GetResourceFactory()
+	plugins := map[string]Plugin{}
+	for _, p := range r.Plugins {
+		plugins[p.Object.File] = p
+	}
+	var all []*resource.Resource
+	for _, o := range r.Objects {
+		next := o.Resource
+		if p, ok := plugins[o.File]; ok && p.API() == plugin.APIs[0] {
+			written, err := o.MarshalJSON()
+			if err != nil {
+				return nil, err
+			}
+			object, err := api.Object(p.Plugin, p.Facts(), written)
+			if err != nil {
+				return nil, err
+			}
+			if next, err = factory.FromBytes(object); err != nil {
+				return nil, fmt.Errorf("%s: %w", p, err)
+			}
+		}
+		all = append(all, next)
+	}
+	return objectsOf(all)
+}

@@ -1,0 +1,41 @@
+package manifests
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
+)
+
+// Differences are the files of the environment's rendered folder that are missing or have other bytes, and those that are too many.
+func (r *Result) Differences() (changed, extra []string, err error) {
+	dir := r.Env.Rendered()
+	want := r.Files()
+	for file, content := range want {
+		got, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
+		}
+		if err != nil || !bytes.Equal(got, content) {
+			changed = append(changed, filepath.Join(dir, file))
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		if _, wanted := want[e.Name()]; !wanted {
+			extra = append(extra, filepath.Join(dir, e.Name()))
+		}
+	}
+	slices.Sort(changed)
+	return changed, extra, nil
+}
+
+// Write makes the environment's rendered folder hold exactly the rendered objects. Who calls it holds the lock.
+func (r *Result) Write() error { return atomicfile.WriteDir(r.Env.Rendered(), r.Files()) }

@@ -1,0 +1,5 @@
+//go:build soak
+
+package envoytest
+
+const long = true

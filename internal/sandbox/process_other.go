@@ -1,8 +1,0 @@
-//go:build !linux
-
-package sandbox
-
-import "syscall"
-
-// dieWithParent is for Linux: elsewhere an Envoy outlives a parent that was killed.
-func dieWithParent(a *syscall.SysProcAttr) *syscall.SysProcAttr { return a }

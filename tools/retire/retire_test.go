@@ -1,0 +1,15 @@
+package retire_test
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/wasmfleet/wasmfleet/internal/scripttest"
+	"github.com/wasmfleet/wasmfleet/tools/render"
+	"github.com/wasmfleet/wasmfleet/tools/retire"
+)
+
+func TestMain(m *testing.M) { scripttest.Main(m, retire.Command(), render.Command()) }
+
+func TestScripts(t *testing.T) { scripttest.Run(t, testscript.Params{}) }

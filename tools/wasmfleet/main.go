@@ -1,0 +1,42 @@
+// Command wasmfleet builds, checks and moves Envoy Wasm filters for Istio, from their modules to what runs in a cluster.
+package main
+
+import (
+	"os"
+
+	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/tools/adopt"
+	"github.com/wasmfleet/wasmfleet/tools/diff"
+	"github.com/wasmfleet/wasmfleet/tools/environments"
+	initverb "github.com/wasmfleet/wasmfleet/tools/init"
+	"github.com/wasmfleet/wasmfleet/tools/inspect"
+	"github.com/wasmfleet/wasmfleet/tools/preflight"
+	"github.com/wasmfleet/wasmfleet/tools/promote"
+	"github.com/wasmfleet/wasmfleet/tools/publish"
+	"github.com/wasmfleet/wasmfleet/tools/render"
+	"github.com/wasmfleet/wasmfleet/tools/retire"
+	"github.com/wasmfleet/wasmfleet/tools/rules"
+	"github.com/wasmfleet/wasmfleet/tools/run"
+)
+
+var program = cli.Program{
+	Name: "wasmfleet",
+	About: `GitOps for Envoy Wasm filters on Istio: images of filters, their pins in each environment, and the manifests that Argo CD syncs.
+Make calls it; it works from any folder and in any repository of this shape (--dir, --filters).`,
+	Verbs: []cli.Command{
+		adopt.Command(),
+		publish.Command(),
+		inspect.Command(),
+		promote.Command(),
+		retire.Command(),
+		render.Command(),
+		rules.Command(),
+		diff.Command(),
+		preflight.Command(),
+		run.Command(),
+		environments.Command(),
+		initverb.Command(),
+	},
+}
+
+func main() { os.Exit(program.Main(os.Args[1:], os.Stdout, os.Stderr)) }
