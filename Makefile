@@ -51,7 +51,7 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 
 # Our own tools. filterbuild has fewer sources than the others: every filter is built anew when it changes.
 go_sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
-bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat)
+bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat internal/loadcheck internal/envoy)
 	@go build -trimpath -o $@ ./tools/filterbuild
 bin/wasmfleet: $(call go_sources,tools internal)
 	@go build -trimpath -o $@ ./tools/wasmfleet
@@ -109,7 +109,7 @@ demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) #
 ## ---- tests and checks
 
 test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
-	@go test ./internal/... ./tools/...
+	@go test -tags envoy ./internal/... ./tools/...
 	@go test -tags envoy -count=1 ./filters/...
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
@@ -143,6 +143,7 @@ demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kuberne
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio [SHORT=1: in their short form]
 	@test/envoy/versions.sh
+	@go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./internal/loadcheck
 	@for v in $$(test/envoy/versions.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
 		go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./filters/... ./test/examples ./test/envoy || exit; done
 
@@ -163,6 +164,7 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters
 	@test/envoy/versions.sh
 	@bin/wasmfleet render --check
 	@bin/wasmfleet preflight
+	@bin/filterbuild -every-envoy lint $(patsubst %,build/%.wasm,$(FILTERS)) >/dev/null
 	@go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { echo 'check: these differences are not committed:' >&2; git status --short >&2; exit 1; }
 

@@ -18,7 +18,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 
-	"github.com/wasmfleet/wasmfleet/internal/envoyconfig"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // timeout is for one module. Only one whose start never returns needs more than a tenth of it.
@@ -27,7 +27,7 @@ const timeout = 20 * time.Second
 // Check returns why this Envoy does not load the module, in Envoy's words; nothing when it does. It asks `envoy --mode validate`,
 // which opens no port. The module gets the given capabilities, or all when there are none: without proxy_on_configure a filter that
 // wants a configuration loads, too.
-func Check(ctx context.Context, envoy string, module []byte, capabilities ...string) (string, error) {
+func Check(ctx context.Context, program string, module []byte, capabilities ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "wasmfleet-loadcheck-")
 	if err != nil {
 		return "", err
@@ -42,8 +42,8 @@ func Check(ctx context.Context, envoy string, module []byte, capabilities ...str
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s: its start does not return", timeout))
 	defer cancel()
-	args := append([]string{"--mode", "validate", "--config-path", config, "--log-level", "error"}, envoyconfig.LogFlags...)
-	cmd := exec.CommandContext(ctx, envoy, args...)
+	args := append([]string{"--mode", "validate", "--config-path", config, "--log-level", "error"}, envoy.LogFlags...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()
 	switch exit := (*exec.ExitError)(nil); {
@@ -56,13 +56,13 @@ func Check(ctx context.Context, envoy string, module []byte, capabilities ...str
 	case errors.As(err, &exit):
 		return reason(output), nil
 	default:
-		return "", fmt.Errorf("running %s: %w", envoy, err)
+		return "", fmt.Errorf("running %s: %w", program, err)
 	}
 }
 
 func writeBootstrap(file, code string, capabilities []string) error {
 	plugin := &wasmv3.PluginConfig{Name: "module", Vm: &wasmv3.PluginConfig_VmConfig{VmConfig: &wasmv3.VmConfig{
-		Runtime: "envoy.wasm.runtime.v8", Code: envoyconfig.LocalFile(code),
+		Runtime: "envoy.wasm.runtime.v8", Code: envoy.LocalFile(code),
 	}}}
 	if len(capabilities) > 0 {
 		allowed := map[string]*wasmv3.SanitizationConfig{}
@@ -71,15 +71,15 @@ func writeBootstrap(file, code string, capabilities []string) error {
 		}
 		plugin.CapabilityRestrictionConfig = &wasmv3.CapabilityRestrictionConfig{AllowedCapabilities: allowed}
 	}
-	filter, err := envoyconfig.Static("module", &wasmfilterv3.Wasm{Config: plugin})
+	filter, err := envoy.Static("module", &wasmfilterv3.Wasm{Config: plugin})
 	if err != nil {
 		return err
 	}
-	listener, err := envoyconfig.Listener("loadcheck", netip.MustParseAddrPort("127.0.0.1:0"), []*hcmv3.HttpFilter{filter}, nil)
+	listener, err := envoy.Listener("loadcheck", netip.MustParseAddrPort("127.0.0.1:0"), []*hcmv3.HttpFilter{filter}, nil)
 	if err != nil {
 		return err
 	}
-	data, err := envoyconfig.Marshal(&bootstrapv3.Bootstrap{
+	data, err := envoy.Marshal(&bootstrapv3.Bootstrap{
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Listeners: []*listenerv3.Listener{listener}},
 	})
 	if err != nil {
@@ -89,9 +89,9 @@ func writeBootstrap(file, code string, capabilities []string) error {
 }
 
 func reason(output []byte) string {
-	var entries []envoyconfig.LogEntry
+	var entries []envoy.LogEntry
 	for line := range strings.Lines(string(output)) {
-		entries = append(entries, envoyconfig.ParseLog(line))
+		entries = append(entries, envoy.ParseLog(line))
 	}
-	return envoyconfig.Reason(entries)
+	return envoy.Reason(entries)
 }

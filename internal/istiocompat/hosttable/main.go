@@ -28,13 +28,17 @@ func main() {
 	}
 }
 
-// abis are those of which any Envoy has heard; one that it does not know cannot be loaded.
+// abis are those that proxy-wasm has had. What an Envoy does not know it does not load.
 var abis = []string{"0.1.0", "0.2.0", "0.2.1", "0.3.0"}
 
-// nobody has this signature, so Envoy answers with the one that it wants.
+// odd is a signature that nobody has: Envoy answers with the one that it wants.
 const odd = "f64 f32 f64 f32 f64 f32 -> f64"
 
-var wanted = regexp.MustCompile(`(?:host exports|want): ([a-z0-9 ]*(?:->[a-z0-9 ]*)?)(?:, but|$)`)
+// wanted is the host's side of Envoy's answer.
+var wanted = map[string]*regexp.Regexp{
+	"import": regexp.MustCompile(`host exports: (.*)$`),
+	"export": regexp.MustCompile(`want: (.*), but the module exports`),
+}
 
 // entry is a line of host.txt without the Envoys and ABIs for which it holds.
 type entry struct{ kind, module, name, signature string }
@@ -47,20 +51,25 @@ type question struct {
 }
 
 // questions are a module for each name, as an import of each host module or as an export, with a signature that nobody has. WASI is
-// the same whatever the ABI of proxy-wasm.
+// the same whatever the ABI of proxy-wasm, and asked for one.
 func questions(names []string, abi string) []question {
 	var all []question
 	for _, name := range names {
 		f := testmodule.Function{Name: name, Signature: odd}
 		modules := []string{"env"}
-		if wasi.MatchString(name) {
+		switch {
+		case wasi.MatchString(name) && abi != "0.2.0":
+			continue
+		case wasi.MatchString(name):
 			modules = []string{"wasi_snapshot_preview1", "wasi_unstable"}
 		}
 		for _, module := range modules {
 			f.Module = module
-			all = append(all, question{entry{"import", module, name, ""}, testmodule.Module{ABI: abi, Imports: []testmodule.Function{f}}})
+			if !strings.HasPrefix(name, "proxy_on_") {
+				all = append(all, question{entry{"import", module, name, ""}, testmodule.Module{ABI: abi, Imports: []testmodule.Function{f}}})
+			}
 		}
-		if !wasi.MatchString(name) {
+		if strings.HasPrefix(name, "proxy_on_") || !strings.HasPrefix(name, "proxy_") && !wasi.MatchString(name) {
 			all = append(all, question{entry{"export", "", name, ""}, testmodule.Module{ABI: abi, Exports: []testmodule.Function{f}}})
 		}
 	}
@@ -94,14 +103,20 @@ func run() error {
 			for _, q := range questions(names, abi) {
 				group.Go(func() error {
 					answer, err := ask(q.module)
-					match := wanted.FindStringSubmatch(answer)
+					match := wanted[q.entry.kind].FindStringSubmatch(answer)
 					if err != nil || match == nil {
 						return err
 					}
 					mu.Lock()
 					defer mu.Unlock()
 					q.entry.signature = normal(match[1])
-					holds[where{minor(envoy), abi}] = append(holds[where{minor(envoy), abi}], q.entry)
+					known := []string{abi}
+					if wasi.MatchString(q.entry.name) {
+						known = []string{"0.1.0", "0.2.0", "0.2.1"}
+					}
+					for _, abi := range known {
+						holds[where{minor(envoy), abi}] = append(holds[where{minor(envoy), abi}], q.entry)
+					}
 					return nil
 				})
 			}

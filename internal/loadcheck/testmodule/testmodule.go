@@ -6,8 +6,11 @@ import (
 	"strings"
 )
 
-// Function is an import or an export with its signature, such as "i32 i32 -> i32".
-type Function struct{ Module, Name, Signature string }
+// Function is an import or an export with its signature, such as "i32 i32 -> i32". An export may have instructions of its own.
+type Function struct {
+	Module, Name, Signature string
+	Body                    []byte
+}
 
 // Module is what differs from a module that every Envoy loads.
 type Module struct {
@@ -17,6 +20,7 @@ type Module struct {
 	Exports []Function // functions that do nothing and return zeros; one of the usual name replaces it
 	Without []string   // exports that are left out
 	Pages   uint32     // of memory; 1 when 0
+	Other   [][]byte   // more entries of the import section
 	Raw     []byte     // sections that are put at the end
 }
 
@@ -55,6 +59,7 @@ func (m Module) Build() []byte {
 	for i, f := range m.Imports {
 		imports = append(imports, concat(text(f.Module), text(f.Name), []byte{0}, number(i)))
 	}
+	imports = append(imports, m.Other...)
 	for i, f := range exports {
 		index := len(m.Imports) + i
 		functions = append(functions, number(index))
@@ -69,7 +74,11 @@ func (m Module) Build() []byte {
 // body returns a 1 where one is asked for: true of proxy_on_vm_start, an address of an allocator.
 func body(f Function) []byte {
 	_, results, _ := strings.Cut(f.Signature, "->")
-	b := []byte{0} // no locals
+	b := append([]byte{0}, f.Body...) // no locals
+	if len(f.Body) > 0 {
+		b = append(b, 0x0b)
+		return concat(number(len(b)), b)
+	}
 	for _, r := range strings.Fields(results) {
 		switch r {
 		case "i32":
