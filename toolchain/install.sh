@@ -103,8 +103,7 @@ link_builtins() {
 }
 
 fetch_envoy() {
-  # shellcheck disable=SC2086 # one argument for each sum
-  toolchain/envoy.sh "$ENVOY_VERSION" $ENVOY_SHA256
+  toolchain/envoy.sh "$ENVOY_VERSION"
   link envoy "$ENVOY_VERSION" "$tools/envoy-$ENVOY_VERSION/envoy"
 }
 

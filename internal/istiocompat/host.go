@@ -24,9 +24,9 @@ type Function struct {
 
 var imports, exports, abis = parseHost(hostTable)
 
-func parseHost(table string) (imports, exports map[string][]Function, abis map[string][]string) {
+func parseHost(text string) (imports, exports map[string][]Function, abis map[string][]string) {
 	imports, exports, abis = map[string][]Function{}, map[string][]Function{}, map[string][]string{}
-	for line := range strings.Lines(table) {
+	for line := range strings.Lines(text) {
 		parts := strings.Split(strings.TrimSpace(line), " | ")
 		if len(parts) < 5 {
 			continue // the header
@@ -80,8 +80,8 @@ func EnvoyMinors() []string {
 // EnvoysFrom are the Envoy minors of the Istio minors that a bound such as ">=1.29" allows, and the next one; all when it is empty.
 func EnvoysFrom(bound string) []string {
 	all := EnvoyMinors()
-	for i, m := range minors {
-		if bound == ">="+m.istio {
+	for i, istio := range Minors() {
+		if bound == ">="+istio {
 			return all[i:]
 		}
 	}

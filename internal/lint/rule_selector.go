@@ -2,9 +2,7 @@ package lint
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 
 	"istio.io/api/type/v1beta1"
 
@@ -54,27 +52,14 @@ var ruleSelector = Rule{
 
 // refProblem is what Istio's webhook refuses in a targetRef, or why it attaches to nothing.
 func refProblem(env selection.Environment, namespace string, ref *v1beta1.PolicyTargetReference) string {
-	target := selection.TargetOf(ref)
+	if why := selection.Invalid(ref); why != "" {
+		return why
+	}
 	switch {
-	case ref.GetName() == "":
-		return "no name: Istio refuses it. name the object"
-	case ref.GetNamespace() != "":
-		return "a namespace: Istio refuses it, a plugin attaches to objects of its own namespace. remove it"
-	case !slices.Contains(selection.Targets, target):
-		var kinds, groups []string
-		for _, t := range selection.Targets {
-			kinds = append(kinds, t.Kind)
-			if t.Kind == target.Kind {
-				groups = append(groups, strconv.Quote(t.Group))
-			}
-		}
-		if len(groups) > 0 {
-			return fmt.Sprintf("kind %s of group %q: Istio refuses it. write group: %s", target.Kind, target.Group, groups[0])
-		}
-		return fmt.Sprintf("kind %s: Istio attaches plugins to %s", target.Kind, strings.Join(kinds, ", "))
-	case target.Kind == "GatewayClass" && namespace != env.RootNamespace:
+	case ref.GetKind() != "GatewayClass":
+	case namespace != env.RootNamespace:
 		return fmt.Sprintf("a GatewayClass attaches only in Istio's root namespace %s: in %q it attaches to nothing. deploy it there", env.RootNamespace, namespace)
-	case target.Kind == "GatewayClass" && ref.GetName() != selection.WaypointClass:
+	case ref.GetName() != selection.WaypointClass:
 		return fmt.Sprintf("GatewayClass %s: Istio attaches plugins to %s only", ref.GetName(), selection.WaypointClass)
 	}
 	return ""

@@ -3,7 +3,9 @@
 package selection
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	extensions "istio.io/api/extensions/v1alpha1"
 	typev1beta1 "istio.io/api/type/v1beta1"
@@ -36,9 +38,25 @@ func TargetOf(ref *typev1beta1.PolicyTargetReference) Target {
 	return t
 }
 
-// ForWaypoint reports whether only waypoints serve the target.
-func (t Target) ForWaypoint() bool {
-	return t.Kind == "Service" || t.Kind == "ServiceEntry" || t.Kind == "GatewayClass"
+// Invalid is what Istio's webhook refuses in a targetRef; empty when it takes it.
+func Invalid(ref *typev1beta1.PolicyTargetReference) string {
+	target := TargetOf(ref)
+	switch {
+	case ref.GetName() == "":
+		return "no name: Istio refuses it. name the object"
+	case ref.GetNamespace() != "":
+		return "a namespace: Istio refuses it, a plugin attaches to objects of its own namespace. remove it"
+	case slices.Contains(Targets, target):
+		return ""
+	}
+	var kinds []string
+	for _, t := range Targets {
+		if t.Kind == target.Kind {
+			return fmt.Sprintf("kind %s of group %q: Istio refuses it. write group: %q", target.Kind, target.Group, t.Group)
+		}
+		kinds = append(kinds, t.Kind)
+	}
+	return fmt.Sprintf("kind %s: Istio attaches plugins to %s", target.Kind, strings.Join(kinds, ", "))
 }
 
 // Plugin is what decides the selection of one object.

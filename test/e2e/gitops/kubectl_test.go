@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/programs"
 )
 
@@ -20,7 +21,7 @@ func TestKubectlKustomize(t *testing.T) {
 	environments, err := manifests.All(filepath.Join(root, "manifests"))
 	require.NoError(t, err)
 	for _, env := range environments {
-		require.Equal(t, manifests.WasmPlugin, env.API, "kustomize knows no other")
+		require.Equal(t, plugin.WasmPlugin.Kind, env.API, "kustomize knows no other")
 		cmd := exec.CommandContext(t.Context(), kubectl, "kustomize", env.Dir)
 		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}
 		out, err := cmd.Output()

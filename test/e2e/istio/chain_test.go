@@ -49,7 +49,7 @@ func TestChain(t *testing.T) {
 	pins := pushAll(t, host)
 	tr := newTree(t)
 	for _, env := range tr.environments() {
-		for _, api := range manifests.APIs {
+		for _, api := range plugin.Kinds() {
 			t.Run(env.Name+"/"+api, func(t *testing.T) {
 				tr := newTree(t)
 				tr.set(env.Name, api)
@@ -72,7 +72,7 @@ func TestMissingImageIsDenied(t *testing.T) {
 		ref.Digest = "sha256:" + strings.Repeat("0", 64)
 		pins[filter] = ref
 	}
-	for _, api := range manifests.APIs {
+	for _, api := range plugin.Kinds() {
 		t.Run(api, func(t *testing.T) {
 			tr := newTree(t)
 			tr.set("dev", api)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
 
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
@@ -47,7 +48,7 @@ type full struct {
 func startFull(t *testing.T) *full {
 	t.Helper()
 	f := &full{T: t, registry: newGate(t, ""), tree: newTree(t)}
-	f.tree.set("dev", manifests.WasmPlugin)
+	f.tree.set("dev", plugin.WasmPlugin.Kind)
 	f.pins = pushAll(t, f.registry.host)
 	f.tree.pin("dev", f.pins)
 	f.api = cluster.StartAPI(t, cluster.APIOptions{})

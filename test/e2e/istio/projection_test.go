@@ -111,11 +111,20 @@ func is(id string) func(*plugin.Plugin) bool {
 	return func(p *plugin.Plugin) bool { return p.ID() == id }
 }
 
+// inAPI is the plugin as an object of another API.
+func inAPI(t *testing.T, api *plugin.API, p *plugin.Plugin) []byte {
+	t.Helper()
+	written := object(t, plugin.WasmPlugin.APIVersion, plugin.WasmPlugin.Kind, p.Name, &p.Spec)
+	o, err := api.Object(p, plugin.Facts{}, []byte(written))
+	require.NoError(t, err)
+	return o
+}
+
 func sameAsTrafficExtension(t *testing.T, cache wasm.Cache, plugins []*plugin.Plugin, want sent) {
 	t.Helper()
 	var objects strings.Builder
 	for _, p := range plugins {
-		fmt.Fprintf(&objects, "---\n%s\n", object(t, "extensions.istio.io/v1alpha1", "TrafficExtension", p.Name, plugin.TrafficExtension(&p.Spec)))
+		fmt.Fprintf(&objects, "---\n%s\n", inAPI(t, plugin.TrafficExtension, p))
 	}
 	got := inIstio(t, cache, objects.String())
 	require.Equal(t, want.chains, got.chains)
@@ -126,7 +135,7 @@ func sameAsTrafficExtension(t *testing.T, cache wasm.Cache, plugins []*plugin.Pl
 	}
 }
 
-// lostInEnvoyFilter are the differences of that API that envoyconfig does not name, because a rule of render refuses the plugin.
+// lostInEnvoyFilter are the differences of that API that its API does not name, because a rule of render refuses the plugin.
 // kept are the plugins before it.
 var lostInEnvoyFilter = []struct {
 	reason string
@@ -156,7 +165,7 @@ func sameAsEnvoyFilter(t *testing.T, cache wasm.Cache, plugins []*plugin.Plugin)
 	var wasmPlugins, envoyFilters strings.Builder
 next:
 	for _, p := range plugins {
-		if len(plugin.NotInEnvoyFilter(&p.Spec)) > 0 {
+		if len(plugin.EnvoyFilter.Lost(&p.Spec)) > 0 {
 			continue
 		}
 		for _, l := range lostInEnvoyFilter {
@@ -164,10 +173,8 @@ next:
 				continue next
 			}
 		}
-		ef, err := p.EnvoyFilter(nil)
-		require.NoError(t, err)
 		fmt.Fprintf(&wasmPlugins, "---\n%s\n", object(t, "extensions.istio.io/v1alpha1", "WasmPlugin", p.Name, &p.Spec))
-		fmt.Fprintf(&envoyFilters, "---\n%s\n", object(t, "networking.istio.io/v1alpha3", "EnvoyFilter", p.Name, ef))
+		fmt.Fprintf(&envoyFilters, "---\n%s\n", inAPI(t, plugin.EnvoyFilter, p))
 		kept = append(kept, &p.Spec)
 	}
 	want, got := inIstio(t, cache, wasmPlugins.String()), inIstio(t, cache, envoyFilters.String())
@@ -314,7 +321,7 @@ func (g generator) plugin() *extensions.WasmPlugin {
 		PluginName:      pick(g, "", "addheader", "other name"),
 		Type:            pick(g, extensions.PluginType_UNSPECIFIED_PLUGIN_TYPE, extensions.PluginType_HTTP),
 		Priority: pick(g, nil, wrapperspb.Int32(0), wrapperspb.Int32(int32(g.IntN(9)-4)), wrapperspb.Int32(int32(g.IntN(9)-4)), wrapperspb.Int32(int32(g.IntN(2000)-1000)),
-			wrapperspb.Int32(plugin.MaxEnvoyFilterPriority), wrapperspb.Int32(math.MaxInt32), wrapperspb.Int32(math.MinInt32)),
+			wrapperspb.Int32(9_999_999), wrapperspb.Int32(math.MaxInt32), wrapperspb.Int32(math.MinInt32)),
 	}
 	switch g.IntN(8) {
 	case 0: // the whole namespace

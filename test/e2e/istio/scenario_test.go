@@ -97,7 +97,7 @@ func (f *full) removedFilter() {
 
 // The same filters as objects of the two other APIs; each goes when the next comes.
 func (f *full) otherAPIs() {
-	for _, api := range []string{manifests.TrafficExtension, manifests.EnvoyFilter, manifests.WasmPlugin} {
+	for _, api := range []string{plugin.TrafficExtension.Kind, plugin.EnvoyFilter.Kind, plugin.WasmPlugin.Kind} {
 		f.deleteFilters()
 		f.tree.set("dev", api)
 		f.sync()

@@ -61,7 +61,9 @@ func (tr tree) pin(env string, pins manifests.Pins) {
 	tr.t.Helper()
 	e, err := manifests.Load(tr.dir, env)
 	require.NoError(tr.t, err)
-	require.NoError(tr.t, e.WritePins(pins))
+	next, err := e.WithPins(pins)
+	require.NoError(tr.t, err)
+	require.NoError(tr.t, next.Save())
 }
 
 // edit replaces text in a file of the tree.
@@ -77,9 +79,8 @@ func (tr tree) edit(path, old, new string) {
 // render runs the tool and returns the folder that it wrote.
 func (tr tree) render(env string) (dir string) {
 	tr.t.Helper()
-	cmd := exec.CommandContext(tr.t.Context(), "go", "run", "./tools/render", "--dir", tr.dir, "--filters", "filters", env)
+	cmd := exec.CommandContext(tr.t.Context(), "bin/wasmfleet", "render", "--dir", tr.dir, "--filters", "filters", env)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(tr.t, err, "render %s: %s", env, out)
 	return filepath.Join(tr.dir, "rendered", env)
@@ -127,10 +128,10 @@ func pushAll(t *testing.T, host string) manifests.Pins {
 
 func pushModule(t *testing.T, host, filter, version string, module []byte, options ...remote.Option) image.Ref {
 	t.Helper()
-	ref, image := buildModule(t, host, filter, version, module)
+	ref, img := buildModule(t, host, filter, version, module)
 	tag, err := name.NewTag(ref.Repo + ":" + ref.Tag)
 	require.NoError(t, err)
-	require.NoError(t, remote.Write(tag, image, options...))
+	require.NoError(t, remote.Write(tag, img, options...))
 	return ref
 }
 
@@ -143,11 +144,11 @@ func buildModule(t *testing.T, host, filter, version string, module []byte) (ima
 		if f.Name != filter {
 			continue
 		}
-		image, err := image.Build(module, f, image.Artifact)
+		img, err := image.Build(module, f, image.Artifact)
 		require.NoError(t, err)
-		digest, err := image.Digest()
+		digest, err := img.Digest()
 		require.NoError(t, err)
-		return image.Ref{Repo: host + "/filters/" + filter, Tag: version, Digest: digest.String()}, image
+		return image.Ref{Repo: host + "/filters/" + filter, Tag: version, Digest: digest.String()}, img
 	}
 	require.FailNow(t, "no such filter", filter)
 	return image.Ref{}, nil

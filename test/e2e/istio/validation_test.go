@@ -13,7 +13,7 @@ import (
 	"istio.io/istio/pkg/config/crd"
 	"istio.io/istio/pkg/config/schema/collections"
 
-	"github.com/wasmfleet/wasmfleet/internal/manifests"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/programs"
 )
@@ -165,7 +165,7 @@ func renderedAll(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, env := range newTree(t).environments() {
-		for _, api := range manifests.APIs {
+		for _, api := range plugin.Kinds() {
 			tr := newTree(t)
 			tr.set(env.Name, api)
 			all[env.Name+"/"+api] = read(t, tr.render(env.Name))
