@@ -48,8 +48,11 @@ func (m *Module) Refusals(envoys []string) []string {
 		return findings
 	}
 	for _, i := range m.Imports {
+		if i.Kind == "table" || i.Kind == "memory" {
+			continue // Envoy makes them
+		}
 		if i.Kind != "" {
-			add("import %s.%s is a %s: Envoy gives functions only. define it in the module", i.Module, i.Name, i.Kind)
+			add("import %s.%s is a %s, which Envoy does not give. define it in the module", i.Module, i.Name, i.Kind)
 			continue
 		}
 		missing, wrong := against(envoys, i.Signature, func(envoy string) (istiocompat.Function, bool) {
@@ -72,6 +75,9 @@ func (m *Module) Refusals(envoys []string) []string {
 		if wrong != "" {
 			add("export %s has the signature (%s), Envoy calls (%s) of ABI %s. build with an SDK of that ABI", name, m.signatures[name], wrong, m.ABI)
 		}
+	}
+	if !m.Has("proxy_on_memory_allocate") && !m.Has("malloc") {
+		add("exports neither proxy_on_memory_allocate nor malloc: Envoy cannot hand it any data. build with the proxy-wasm SDK")
 	}
 	return findings
 }
@@ -100,13 +106,9 @@ func (m *Module) Policy(limits Limits) []string {
 	if m.MemoryBytes > limits.MemoryBytes {
 		add("declares %d bytes of memory at start, the limit is %d: every worker of every proxy pays it. shrink the static data, or raise --max-memory", m.MemoryBytes, limits.MemoryBytes)
 	}
-	allocates := m.Has("proxy_on_memory_allocate")
 	// All four are exported by TinyGo only. A C program may well free what it gets.
-	if allocates && m.Has("malloc") && m.Has("free") && m.Has("calloc") && m.Has("realloc") {
+	if m.Has("proxy_on_memory_allocate") && m.Has("malloc") && m.Has("free") && m.Has("calloc") && m.Has("realloc") {
 		add("exports malloc beside proxy_on_memory_allocate: Envoy takes malloc, whose memory TinyGo never frees. drop the export, as make build does")
-	}
-	if !allocates && !m.Has("malloc") {
-		add("exports neither proxy_on_memory_allocate nor malloc: Envoy cannot hand it any data. build with the proxy-wasm SDK")
 	}
 	if m.MemoryBytes == 0 {
 		add("exports no memory. build with the proxy-wasm SDK")

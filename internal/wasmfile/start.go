@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -29,19 +30,40 @@ func (m *Module) start() string {
 	if err != nil || !host(ctx, r, compiled) {
 		return ""
 	}
-	functions := []string{"_start"}
-	if m.Has("_initialize") {
-		functions = []string{"_initialize"}
+	instance, err := r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithStartFunctions())
+	if err != nil {
+		return m.ended(ctx, err)
 	}
-	_, err = r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithStartFunctions(functions...))
+	functions := []string{"_initialize", "main"}
+	if !m.Has("_initialize") {
+		functions = []string{"_start"}
+	}
+	for _, name := range functions {
+		f := instance.ExportedFunction(name)
+		if f == nil {
+			continue
+		}
+		if _, err := f.Call(ctx, make([]uint64, len(f.Definition().ParamTypes()))...); err != nil {
+			return m.ended(ctx, err)
+		}
+	}
+	return ""
+}
+
+// ended says how a start ended that did not end well. What wazero refuses by itself, such as an import, is said elsewhere.
+func (m *Module) ended(ctx context.Context, err error) string {
 	var exit *sys.ExitError
 	switch {
-	case err == nil || ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return ""
 	case errors.As(err, &exit):
 		return fmt.Sprintf("calls proc_exit(%d)", exit.ExitCode())
-	default:
+	case strings.Contains(err.Error(), "wasm error:"):
 		return "traps"
+	case strings.Contains(err.Error(), "out of bounds"):
+		return "writes data outside its memory"
+	default:
+		return ""
 	}
 }
 

@@ -69,7 +69,7 @@ func questions(names []string, abi string) []question {
 				all = append(all, question{entry{"import", module, name, ""}, testmodule.Module{ABI: abi, Imports: []testmodule.Function{f}}})
 			}
 		}
-		if strings.HasPrefix(name, "proxy_on_") || !strings.HasPrefix(name, "proxy_") && !wasi.MatchString(name) {
+		if strings.HasPrefix(name, "proxy_on_") || name == "proxy_validate_configuration" || !strings.HasPrefix(name, "proxy_") && !wasi.MatchString(name) {
 			all = append(all, question{entry{"export", "", name, ""}, testmodule.Module{ABI: abi, Exports: []testmodule.Function{f}}})
 		}
 	}

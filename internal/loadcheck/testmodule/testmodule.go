@@ -3,6 +3,7 @@ package testmodule
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -66,7 +67,9 @@ func (m Module) Build() []byte {
 		exported = append(exported, concat(text(f.Name), []byte{0}, number(index)))
 		code = append(code, body(f))
 	}
-	exported = append(exported, concat(text("memory"), []byte{2, 0}))
+	if !slices.Contains(m.Without, "memory") {
+		exported = append(exported, concat(text("memory"), []byte{2, 0}))
+	}
 	return concat([]byte("\x00asm\x01\x00\x00\x00"), section(1, types), section(2, imports), section(3, functions),
 		section(5, [][]byte{concat([]byte{0}, number(max(1, int(m.Pages))))}), section(7, exported), section(10, code), m.Raw)
 }
