@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build test ci examples fork e2e soak bench check publish init login promote render diff run demo demo-gitops pins clean
+.PHONY: help tools envoys build test ci examples fork e2e soak bench check publish init upgrade login promote render diff run demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ push: bin/wasmfleet
 init: bin/wasmfleet ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
 	@bin/wasmfleet init --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
 
+upgrade: ## merge a later wasmfleet into this fork, which keeps what is its own [FROM=url REF=main]
+	@scripts/upgrade $(if $(or $(FROM),$(REF)),'$(or $(FROM),https://github.com/wasmfleet/wasmfleet.git)') $(if $(REF),'$(REF)')
+
 login: $(CRANE) ## keep credentials for REPO's registry, as docker login does; the password comes from stdin [USERNAME=name]
 	@$(CRANE) auth login '$(firstword $(subst /, ,$(REPO)))' --username '$(USERNAME)' --password-stdin
 
@@ -109,14 +112,14 @@ demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) #
 ## ---- tests and checks
 
 test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
+	@scripts/samples README.md docs/*.md
 	@go test -tags envoy ./internal/... ./tools/...
-	@go test -tags envoy -count=1 ./filters/...
-	@go test -count=1 ./test/... # they run what Go's test cache does not see: make, Envoy, modules
+	@go test -tags envoy -count=1 ./filters/... ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
 ci: build bin/wasmfleet $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
 	@toolchain/envoy.sh
 	@$(ONENVOY) go test -tags envoy -count=1 ./filters/...
-	@$(ONENVOY) go test -count=1 -run '^TestExamples$$' ./test/examples
+	@$(ONENVOY) go test -tags envoy -count=1 -run '^TestExamples$$' ./test/examples
 	@bin/wasmfleet render --check
 	@bin/wasmfleet preflight
 	@$(if $(wildcard .github/workflows),$(ACTIONLINT))
@@ -125,18 +128,19 @@ ci: build bin/wasmfleet $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tool
 ONENVOY = $(if $(ON),ENVOY='$(TOOLS)/envoy-$(ON)/envoy')
 
 examples: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) | tools-quiet ## the examples of the filters, in a real Envoy [FILTER=x ON=Envoy's version]
-	@$(ONENVOY) go test -count=1 -run '^TestExamples$$$(if $(FILTER),/^$(FILTER)$$)' ./test/examples
+	@$(ONENVOY) go test -tags envoy -count=1 -run '^TestExamples$$$(if $(FILTER),/^$(FILTER)$$)' ./test/examples
 
 # The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
 	@bench/build.sh rust gowasip1
 	@cd bench && go test ./...
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 ./... # what Argo CD and the alerts are given
+	@cd test/tokens && CGO_ENABLED=0 go test -count=1 ./... # jwtfetch with a real OpenID provider
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 45m ./internal/programs # builds them, before tests with clocks start
 	@cd test/e2e && CGO_ENABLED=0 go test -count=1 -timeout 20m ./...
 
 fork: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) $(ACTIONLINT) $(GOLANGCI) | tools-quiet ## a fork that renames, deletes, adds and upgrades stays green
-	@go test -count=1 -timeout 30m ./test/fork
+	@go test -tags envoy,fork -count=1 -timeout 30m ./test/fork
 
 demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kubernetes, Istio and Envoy on this machine, narrated (the first time builds them: 10 minutes)
 	@cd test/e2e && NARRATE=1 CGO_ENABLED=0 go test -count=1 -run TestLoop ./gitops
@@ -156,7 +160,7 @@ bench: build bin/wasmfleet $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, p
 
 check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
-	@go vet -tags envoy ./... && cd bench && go vet ./...
+	@go vet ./... && go vet -tags envoy ./... && GOOS=darwin go vet -tags envoy ./... && cd bench && go vet ./...
 	@$(GOLANGCI) run --allow-parallel-runners ./...
 	@$(ACTIONLINT)
 	@toolchain/wheel.sh zizmor $(ZIZMOR_VERSION) zizmor-$(ZIZMOR_VERSION).data/scripts/zizmor .tools/zizmor-$(ZIZMOR_VERSION) $(ZIZMOR_SHA256)

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # Shows the whole way on this machine: build, publish, promote, render, run, and two changes picked up live. Called by
 # `make demo`. It works in a temporary copy of the tree and calls only the commands that you would call.
+#
+# samples: filters/addheader filters/jwtfetch manifests/overlays/dev/addheader-config.yaml manifests/overlays/staging
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
+gone=$("$here/scripts/samples" scripts/demo.sh)
+[ -z "$gone" ] || { echo "$gone"; exit; }
 copy=$(mktemp -d "${TMPDIR:-/tmp}/wasmfleet-demo.XXXXXX")
 pids=()
 cleanup() {
@@ -88,7 +92,7 @@ do_ make render ENV=dev
 until_seen "hello: changed in dev, twice" curl -s -o /dev/null -D - "$url/hello"
 
 step "Promote to staging: a diff of digests, for review"
-do_ make promote TO=staging
+do_ make promote TO=staging PROMOTEFLAGS=--allow-loopback
 git --no-pager diff --stat manifests/overlays/staging
 git --no-pager diff -U0 manifests/overlays/staging | grep '^[-+] ' || fail "promoting to staging changed nothing"
 

@@ -67,7 +67,8 @@ func (c *config) readAnswer(a answer, asked, now instant) (token, *failure) {
 		return token{}, f
 	}
 	if t.expiry <= now {
-		return token{}, &failure{reason: noLifetime, text: "the token expired " + strconv.FormatInt(int64(now-t.expiry)/1000, 10) + " s ago by this proxy's clock"}
+		ago := strconv.FormatInt(int64(now-t.expiry)/1000, 10)
+		return token{}, &failure{reason: noLifetime, text: "the token expired " + ago + " s ago by this proxy's clock"}
 	}
 	t.expiry = min(t.expiry, asked.add(maxLifetime))
 	if c.until(t) <= now {
@@ -117,7 +118,8 @@ func (c *config) readExpiry(value string, lifetime, at scalar, asked instant) (i
 		case !ok:
 			return refuse("what is at " + c.lifetime.json + " is no number of seconds")
 		case n > maxLifetime.Milliseconds():
-			return refuse("the number at " + c.lifetime.json + ` is more than 30 days, so not a lifetime in seconds. for a time there is "jsonTime"`)
+			return refuse("the number at " + c.lifetime.json +
+				` is more than 30 days, so not a lifetime in seconds. for a time there is "jsonTime"`)
 		}
 		return asked + instant(n), nil
 	}

@@ -78,7 +78,8 @@ func TestNoHerd(t *testing.T) {
 	}
 }
 
-// Proxies that get a configuration at once which needs a new token, while requests come, ask once each, not at once, and deny nobody.
+// Proxies that get a configuration at once which needs a new token, while requests come, ask once each and deny nobody. (That they
+// do not ask at once is in fetch_test.go: here the pushes are not at once, either.)
 func TestNoHerdOnAPush(t *testing.T) {
 	t.Parallel()
 	const workers = 8
@@ -122,7 +123,6 @@ func TestNoHerdOnAPush(t *testing.T) {
 		}
 	}
 	t.Logf("%d proxies of %d workers asked within %s", herd, workers, last.Sub(first))
-	require.Greater(t, last.Sub(first), 5*time.Millisecond, "all at once")
 	for _, p := range proxies {
 		p.NeverTrapped()
 	}

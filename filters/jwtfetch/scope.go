@@ -35,8 +35,8 @@ func (c *config) judge(cluster string) verdict {
 // covers tells whether an :authority is in scope where the cluster is for many hosts: it must be one of them and one of ours.
 func (c *config) covers(cluster, authority string) bool {
 	host := lowerHost(authority)
-	clusterHost, _ := clusterHost(cluster)
-	return matches(clusterHost, host) && matchesAny(c.hosts, host)
+	known, _ := clusterHost(cluster)
+	return matches(known, host) && matchesAny(c.hosts, host)
 }
 
 // clusterHost is the host that a cluster of Envoy stands for. Istio names it in the cluster, as in outbound|443||api.example.com,

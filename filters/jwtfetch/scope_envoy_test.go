@@ -17,7 +17,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/sandbox/envoytest"
 )
 
-var wellFormedToken = regexp.MustCompile(`"(Bearer )?[\w-]+\.[\w-]+\.[\w-]+"`)
+var wellFormedToken = regexp.MustCompile(`(Bearer |")[\w-]+\.[\w-]+\.[\w-]+`)
 
 // upstreams are clusters by name, each with a route for the path of its key.
 func upstreams(t *testing.T, clusters map[string]string, backend http.Handler) (routes []*routev3.Route, addresses map[string]netip.AddrPort) {

@@ -11,10 +11,10 @@ func TestParseLog(t *testing.T) {
 		line string
 		want LogEntry
 	}{
-		{`critical wasm wasm log addheader: addheader: want \"none\"\n\303\251 it\'s \\\'`,
-			LogEntry{"critical", "wasm", "addheader", "addheader: want \"none\"\né it's \\'"}},
-		{`warning wasm wasm log ns.addheader addheader: slow: very`, LogEntry{"warning", "wasm", "addheader", "slow: very"}},
-		{`info wasm wasm log ns.addheader: hello`, LogEntry{"info", "wasm", "ns.addheader", "hello"}},
+		{`critical wasm wasm log hello: hello: want \"none\"\n\303\251 it\'s \\\'`,
+			LogEntry{"critical", "wasm", "hello", "hello: want \"none\"\né it's \\'"}},
+		{`warning wasm wasm log ns.hello hello: slow: very`, LogEntry{"warning", "wasm", "hello", "slow: very"}},
+		{`info wasm wasm log ns.hello: hello`, LogEntry{"info", "wasm", "ns.hello", "hello"}},
 		{`info wasm wasm log: hello`, LogEntry{"info", "wasm", "plugin", "hello"}},
 		{`error wasm Function: proxy_on_configure failed: Uncaught RuntimeError: unreachable`,
 			LogEntry{"error", "wasm", "", "Function: proxy_on_configure failed: Uncaught RuntimeError: unreachable"}},
@@ -33,10 +33,10 @@ func TestAtLeast(t *testing.T) {
 }
 
 func TestReason(t *testing.T) {
-	info := LogEntry{"info", "wasm", "addheader", "starting"}
+	info := LogEntry{"info", "wasm", "hello", "starting"}
 	trap := LogEntry{"error", "wasm", "", "Wasm VM failed Uncaught RuntimeError"}
 	after := LogEntry{"critical", "main", "", "error initializing configuration"}
-	said := LogEntry{"critical", "wasm", "addheader", "addheader: no"}
+	said := LogEntry{"critical", "wasm", "hello", "hello: no"}
 	crash := LogEntry{"critical", "", "", "Segmentation fault"}
 	for _, tc := range []struct {
 		log  []LogEntry
@@ -45,7 +45,7 @@ func TestReason(t *testing.T) {
 		{nil, ""},
 		{[]LogEntry{info}, ""},
 		{[]LogEntry{info, trap, after}, "Uncaught RuntimeError"},
-		{[]LogEntry{said, trap, after}, "addheader: no"},
+		{[]LogEntry{said, trap, after}, "hello: no"},
 		{[]LogEntry{crash}, "Segmentation fault"},
 		{[]LogEntry{info, {"warning", "config", "", "Filesystem config update rejected: unknown cluster"}}, "unknown cluster"},
 	} {

@@ -31,20 +31,20 @@ func FuzzTree(f *testing.F) {
 	f.Fuzz(func(t *testing.T, env, overlay, digests, base, patchText string) {
 		dir := t.TempDir()
 		for path, text := range map[string]string{
-			"overlays/dev/environment.yaml":           env,
-			"overlays/dev/kustomization.yaml":         overlay,
-			"overlays/dev/patch.yaml":                 patchText,
-			"overlays/dev/digests/kustomization.yaml": digests,
-			"overlays/dev/digests/fieldspecs.yaml":    "images:\n- path: spec/url\n  kind: WasmPlugin\n",
-			"base/demo/kustomization.yaml":            "resources: [wasmplugin.yaml]\n",
-			"base/demo/wasmplugin.yaml":               base,
+			"overlays/home/environment.yaml":           env,
+			"overlays/home/kustomization.yaml":         overlay,
+			"overlays/home/patch.yaml":                 patchText,
+			"overlays/home/digests/kustomization.yaml": digests,
+			"overlays/home/digests/fieldspecs.yaml":    "images:\n- path: spec/url\n  kind: WasmPlugin\n",
+			"base/demo/kustomization.yaml":             "resources: [wasmplugin.yaml]\n",
+			"base/demo/wasmplugin.yaml":                base,
 		} {
 			path = filepath.Join(dir, path)
 			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		}
 		render := func() (string, error) {
-			env, err := manifests.Load(dir, "dev")
+			env, err := manifests.Load(dir, "home")
 			if err != nil {
 				return "", err
 			}

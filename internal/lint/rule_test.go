@@ -65,7 +65,7 @@ func TestRules(t *testing.T) {
 func findingsOf(t *testing.T, file string, filters []catalog.Filter) []Finding {
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	settings := map[string]string{"upstream": "dev", "istio": `"1.31"`}
+	settings := map[string]string{"upstream": "home", "istio": `"1.31"`}
 	for line := range strings.Lines(string(content)) {
 		key, value, ok := strings.Cut(strings.TrimPrefix(line, "# "), ": ")
 		if !ok || !strings.HasPrefix(line, "# ") {

@@ -60,18 +60,18 @@ func TestAllRefuses(t *testing.T) {
 }
 
 func TestLoadNamesTheKnownEnvironments(t *testing.T) {
-	dir := folder(t, map[string]string{"dev": "upstream: none\nistio: \"1.29\"\n"})
-	for _, name := range []string{"prod", "", "..", "dev/digests"} {
+	dir := folder(t, map[string]string{"home": "upstream: none\nistio: \"1.29\"\n"})
+	for _, name := range []string{"away", "", "..", "home/digests"} {
 		_, err := manifests.Load(dir, name)
-		require.ErrorContains(t, err, "environments: dev")
+		require.ErrorContains(t, err, "environments: home")
 	}
 }
 
 const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 func TestPinsAreWrittenInPlace(t *testing.T) {
-	dir := folder(t, map[string]string{"dev": "upstream: none\nistio: \"1.29\"\n"})
-	env, err := manifests.Load(dir, "dev")
+	dir := folder(t, map[string]string{"home": "upstream: none\nistio: \"1.29\"\n"})
+	env, err := manifests.Load(dir, "home")
 	require.NoError(t, err)
 
 	pins, err := env.Pins()
@@ -141,7 +141,7 @@ func TestPinsRefuses(t *testing.T) {
 		"not yaml":  {"images: [", "kustomization.yaml: yaml:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			env, err := manifests.Load(folder(t, map[string]string{"dev": "upstream: none\nistio: \"1.29\"\n"}), "dev")
+			env, err := manifests.Load(folder(t, map[string]string{"home": "upstream: none\nistio: \"1.29\"\n"}), "home")
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(env.PinsFile(), []byte(c.content), 0o644))
 			_, err = env.Pins()

@@ -128,7 +128,7 @@ func TestChunksAreSameAsKustomize(t *testing.T) {
 				write("manifests/base/f0/"+file, text)
 			}
 			for file, text := range c.overlay {
-				write("manifests/overlays/dev/"+file, text)
+				write("manifests/overlays/home/"+file, text)
 			}
 			own := c.overlay["kustomization.yaml"]
 			text := "resources:\n" + each(20, "- ../../base/f%d\n")
@@ -138,9 +138,9 @@ func TestChunksAreSameAsKustomize(t *testing.T) {
 			if !strings.Contains(own, "patches:") {
 				text += "patches:\n" + each(20, "- path: f%d.yaml\n")
 			}
-			write("manifests/overlays/dev/kustomization.yaml", text+own)
+			write("manifests/overlays/home/kustomization.yaml", text+own)
 
-			env, err := manifests.Load("manifests", "dev")
+			env, err := manifests.Load("manifests", "home")
 			require.NoError(t, err)
 			want, wantErr := kustomize(t, "build", env.Dir)
 			chunks := 0

@@ -15,7 +15,7 @@ import (
 
 const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-// tree writes manifests with n filters, f0, f1 and so on, and an environment dev with a patch and a pin for each.
+// tree writes manifests with n filters, f0, f1 and so on, and an environment home with a patch and a pin for each.
 func tree(t *testing.T, dir string, n int) {
 	t.Helper()
 	at := func(path string) string { return filepath.Join(dir, "manifests", path) }
@@ -23,17 +23,17 @@ func tree(t *testing.T, dir string, n int) {
 		f := fmt.Sprintf("f%d", i)
 		write(t, at("base/"+f+"/kustomization.yaml"), "resources: [wasmplugin.yaml]\n")
 		write(t, at("base/"+f+"/wasmplugin.yaml"), wasmPlugin(f, i))
-		write(t, at("overlays/dev/"+f+".yaml"), patch(f))
+		write(t, at("overlays/home/"+f+".yaml"), patch(f))
 	}
 	for _, file := range []string{"kustomization.yaml", "fieldspecs.yaml"} {
 		text, err := os.ReadFile(filepath.Join(repository, "manifests/components/filter-image", file))
 		require.NoError(t, err)
 		write(t, at("components/filter-image/"+file), string(text))
 	}
-	write(t, at("overlays/dev/digests/kustomization.yaml"), "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\ncomponents: [../../../components/filter-image]\nimages:\n"+
+	write(t, at("overlays/home/digests/kustomization.yaml"), "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\ncomponents: [../../../components/filter-image]\nimages:\n"+
 		each(n, "- {name: 'filter://f%d', newName: 'oci://r.example/f%[1]d', newTag: v1, digest: '"+digest+"'}\n"))
-	write(t, at("overlays/dev/environment.yaml"), "upstream: none\nistio: \"1.31\"\n")
-	write(t, at("overlays/dev/kustomization.yaml"), "namespace: web\nresources:\n"+each(n, "- ../../base/f%d\n")+"components: [digests]\npatches:\n"+each(n, "- path: f%d.yaml\n"))
+	write(t, at("overlays/home/environment.yaml"), "upstream: none\nistio: \"1.31\"\n")
+	write(t, at("overlays/home/kustomization.yaml"), "namespace: web\nresources:\n"+each(n, "- ../../base/f%d\n")+"components: [digests]\npatches:\n"+each(n, "- path: f%d.yaml\n"))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "filters"), 0o755))
 }
 

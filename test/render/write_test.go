@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const rendered = "manifests/rendered/dev"
+const rendered = "manifests/rendered/home"
 
 // Killed at any time, render leaves the old files or the new ones, and the next run cleans up.
 func TestKilled(t *testing.T) {
@@ -46,7 +46,7 @@ func TestKilled(t *testing.T) {
 	outcomes := map[string]int{}
 	for i := range 200 {
 		value := fmt.Sprintf("number %d", i)
-		write(t, filepath.Join(dir, "manifests/overlays/dev/f0.yaml"), strings.Replace(patch("f0"), "value: x", "value: "+value, 1))
+		write(t, filepath.Join(dir, "manifests/overlays/home/f0.yaml"), strings.Replace(patch("f0"), "value: x", "value: "+value, 1))
 		// The machine is now slow, now fast: the kills stay where the work is.
 		if run(rand.N(latest)) {
 			latest += latest / 20
@@ -81,7 +81,7 @@ func TestTwoAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	tree(t, dir, plugins)
 	for i := range rounds {
-		write(t, filepath.Join(dir, "manifests/overlays/dev/f0.yaml"), strings.Replace(patch("f0"), "value: x", fmt.Sprint("value: ", i), 1))
+		write(t, filepath.Join(dir, "manifests/overlays/home/f0.yaml"), strings.Replace(patch("f0"), "value: x", fmt.Sprint("value: ", i), 1))
 		var both sync.WaitGroup
 		for range 2 {
 			both.Go(func() {
@@ -107,7 +107,7 @@ cp -r "$2"/. "$1"
 cd "$1"
 "$0" render >/dev/null
 cp -r manifests/rendered before
-sed -i 's/value: .*/value: changed}}/' manifests/overlays/dev/f0.yaml
+sed -i 's/value: .*/value: changed}}/' manifests/overlays/home/f0.yaml
 cat /dev/zero >fill 2>/dev/null || true
 truncate -s -4096 fill
 code=0
@@ -118,8 +118,8 @@ rm fill
 diff -r before manifests/rendered && echo same
 "$0" render
 `)
-	require.Regexp(t, `(?m)^render: writing manifests/rendered/dev: .*no space left on device$`, out)
-	require.Contains(t, out, "exit 3\ndev\nsame\nchanged manifests/rendered/dev/", "the old files, and afterwards the new ones")
+	require.Regexp(t, `(?m)^render: writing manifests/rendered/home: .*no space left on device$`, out)
+	require.Contains(t, out, "exit 3\nhome\nsame\nchanged manifests/rendered/home/", "the old files, and afterwards the new ones")
 	require.Equal(t, 1, strings.Count(out, "no space left"), out)
 }
 
@@ -127,7 +127,7 @@ diff -r before manifests/rendered && echo same
 // empty.
 func TestFoldersThatCannotBeExchanged(t *testing.T) {
 	for name, mount := range map[string]string{
-		"a mounted environment": `cp -r "$2"/. "$1" && cd "$1" && mkdir -p manifests/rendered/dev && mount -t tmpfs tmpfs manifests/rendered/dev`,
+		"a mounted environment": `cp -r "$2"/. "$1" && cd "$1" && mkdir -p manifests/rendered/home && mount -t tmpfs tmpfs manifests/rendered/home`,
 		"all of it mounted":     `cp -r "$2"/. "$1" && cd "$1" && mkdir -p manifests/rendered && mount -t tmpfs tmpfs manifests/rendered`,
 		"the lower layer": `mkdir "$1/up" && mount -t tmpfs tmpfs "$1/up" && mkdir "$1/up/u" "$1/up/w" "$1/all"
 (cd "$2" && "$0" render >/dev/null)
@@ -138,18 +138,18 @@ mount -t overlay -o "lowerdir=$2,upperdir=$1/up/u,workdir=$1/up/w" overlay "$1/a
 			tree(t, dir, 3)
 			out := inNamespace(t, dir, mount+`
 "$0" render >/dev/null
-echo "not ours" >manifests/rendered/dev/extra.yaml
-sed -i 's/value: .*/value: changed}}/' manifests/overlays/dev/f0.yaml
+echo "not ours" >manifests/rendered/home/extra.yaml
+sed -i 's/value: .*/value: changed}}/' manifests/overlays/home/f0.yaml
 "$0" render
-grep -l 'value: changed' manifests/rendered/dev/*
-ls -A manifests/rendered/dev manifests/rendered
+grep -l 'value: changed' manifests/rendered/home/*
+ls -A manifests/rendered/home manifests/rendered
 "$0" render --check && echo fresh
 `)
 			file := func(n int) string { return fmt.Sprintf("extensions.istio.io_v1alpha1_wasmplugin_f%d.yaml", n) }
 			require.Equal(t, strings.Join([]string{
 				"changed " + rendered + "/" + file(0), "removed " + rendered + "/extra.yaml",
 				rendered + "/" + file(0),
-				"manifests/rendered:", "dev", "", rendered + ":", file(0), file(1), file(2),
+				"manifests/rendered:", "home", "", rendered + ":", file(0), file(1), file(2),
 				"fresh", "",
 			}, "\n"), out)
 		})

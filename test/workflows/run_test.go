@@ -176,7 +176,8 @@ func (h *hub) script(checkout, temp string, s step, values map[string]string) (s
 	cmd.Dir = checkout
 	cmd.Env = append(os.Environ(), "REPO="+h.repo(), "HUB="+h.dir, "PATH="+filepath.Join(h.dir, "bin")+":"+os.Getenv("PATH"),
 		"GITHUB_ACTOR=somebody", "GITHUB_REF_NAME=main", "GITHUB_STEP_SUMMARY="+filepath.Join(temp, "summary.md"), "GITHUB_OUTPUT="+outputs,
-		"GIT_CONFIG_GLOBAL="+filepath.Join(temp, "gitconfig"), "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=")
+		"GIT_CONFIG_GLOBAL="+filepath.Join(temp, "gitconfig"), "MAKEFLAGS=", "MFLAGS=", "MAKELEVEL=",
+		"PROMOTEFLAGS=--allow-loopback") // the registry is on this machine
 	for name, value := range s.Env {
 		value, err := evaluate(value, values)
 		require.NoError(h.t, err)

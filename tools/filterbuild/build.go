@@ -63,8 +63,8 @@ func (b *builder) say(lines ...string) {
 // source is one filter and where its module goes.
 type source struct {
 	catalog.Filter
-	pattern string // for go list: ./filters/addheader; empty when the module is there already
-	module  string // build/addheader.wasm
+	pattern string // for go list: ./filters/mine; empty when the module is there already
+	module  string // build/mine.wasm
 	stamp   string // what its module would be stamped with
 	in      inputs
 }

@@ -62,7 +62,7 @@ func (v view) environment() []string {
 	return append(os.Environ(), "GOROOT="+v.GOROOT, "GOOS="+v.GOOS, "GOARCH="+v.GOARCH, "CGO_ENABLED=1")
 }
 
-// load reads the filter's package in dir, such as ./filters/addheader, and all that it imports. What Go's own type checker
+// load reads the filter's package in dir, such as ./filters/mine, and all that it imports. What Go's own type checker
 // refuses in the author's files is a finding.
 func load(c compiler, dir, pattern string) (*program, error) {
 	v, err := c.view(dir)
@@ -80,7 +80,7 @@ func load(c compiler, dir, pattern string) (*program, error) {
 		return nil, fmt.Errorf("loading %s: %w", pattern, err)
 	}
 	if len(pkgs) != 1 {
-		return nil, cli.Finding("loading %s: want one package of this repository, such as ./filters/addheader", pattern)
+		return nil, cli.Finding("loading %s: want one package of this repository, such as ./filters/mine", pattern)
 	}
 	p := &program{dir: dir, main: pkgs[0]}
 	if p.main.Module != nil {

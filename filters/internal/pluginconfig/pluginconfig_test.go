@@ -17,6 +17,7 @@ type settings struct {
 	timeout time.Duration
 	inner   string
 	headers [][2]string
+	list    []string
 }
 
 func parse(data string) (settings, error) {
@@ -29,6 +30,7 @@ func parse(data string) (settings, error) {
 		Optional("timeout", Duration(&s.timeout, "100ms", "2h")),
 		Optional("object", Object(Required("inner", Text(&s.inner, HeaderValue)))),
 		Optional("headers", Map(&s.headers, HeaderName, HeaderValue)),
+		Optional("list", Texts(&s.list, 2, HeaderName)),
 	)
 	return s, err
 }
@@ -42,9 +44,10 @@ func TestParse(t *testing.T) {
 		{"nothing", `{}`, settings{text: "default", timeout: time.Second}},
 		{
 			"everything", ` {"text":"X","number":65535,"flag":true,"on":true,"timeout":"150ms","object":{"inner":"y"},"headers":{"B":"1","a":"2"}} `,
-			settings{"x", 65535, true, true, 150 * time.Millisecond, "y", [][2]string{{"b", "1"}, {"a", "2"}}},
+			settings{"x", 65535, true, true, 150 * time.Millisecond, "y", [][2]string{{"b", "1"}, {"a", "2"}}, nil},
 		},
 		{"flag off, longest timeout", `{"flag":false,"timeout":"120m"}`, settings{text: "default", timeout: 2 * time.Hour}},
+		{"list", `{"list":["A","b"]}`, settings{text: "default", timeout: time.Second, list: []string{"a", "b"}}},
 		{"no headers", `{"headers":{}}`, settings{text: "default", timeout: time.Second}},
 	}
 	for _, tt := range tests {
@@ -64,10 +67,18 @@ func TestParseErrors(t *testing.T) {
 	const duration = `want a duration from "100ms" to "2h", with one unit of ms, s, m and h`
 	tests := []struct{ name, data, err string }{
 		{"absent", ``, `want a configuration such as {}`},
+		{"no list", `{"list":"a"}`, `/list: want an array, got string`},
+		{"empty list", `{"list":[]}`, `/list: want at least one`},
+		{"list of numbers", `{"list":["a",1]}`, `/list/1: want a string, got number`},
+		{"list with a bad text", `{"list":["a b"]}`, "/list/0: want a header name: letters, digits and !#$%&'*+-.^_`|~"},
+		{"list with one twice", `{"list":["a","A"]}`, `/list/1: "a" is there twice`},
+		{"list too long", `{"list":["a","b","c"]}`, `/list/2: want at most 2`},
+		{"list cut", `{"list":["a"`, `/list: unexpected EOF, at byte 12`},
+		{"list of lists", `{"list":[` + deep + `]}`, `/list/0: want a string, got array`},
 		{"not an object", `[]`, `want an object, got array`},
 		{"deep", deep, `want an object, got array`},
 		{"deep text", `{"text":` + deep + `}`, `/text: want a string, got array`},
-		{"deep unknown field", `{"x":` + deep + `}`, `/x: unknown field. known fields are "text", "number", "flag", "on", "timeout", "object" and "headers"`},
+		{"deep unknown field", `{"x":` + deep + `}`, `/x: unknown field. known fields are "text", "number", "flag", "on", "timeout", "object", "headers" and "list"`},
 		{"inner type", `{"object":{"inner":1}}`, `/object/inner: want a string, got number`},
 		{"inner unknown", `{"object":{"outer":1}}`, `/object/outer: unknown field. the only known field is "inner"`},
 		{"inner missing", `{"object":{}}`, `/object/inner: missing`},
@@ -92,7 +103,7 @@ func TestParseErrors(t *testing.T) {
 		{"map of numbers", `{"headers":{"a":1}}`, `/headers/a: want a string, got number`},
 		{"map with bad name", `{"headers":{"a b":"1"}}`, "/headers/a b: want a header name: letters, digits and !#$%&'*+-.^_`|~"},
 		{"map with names that fold", `{"headers":{"a":"1","A":"2"}}`, `/headers/A: duplicate name`},
-		{"pointer is escaped", `{"a/b~":1}`, `/a~1b~0: unknown field. known fields are "text", "number", "flag", "on", "timeout", "object" and "headers"`},
+		{"pointer is escaped", `{"a/b~":1}`, `/a~1b~0: unknown field. known fields are "text", "number", "flag", "on", "timeout", "object", "headers" and "list"`},
 		{"trailing bytes", `{}x`, `unexpected bytes after the configuration, from byte 2`},
 		{"cut", `{"flag":true`, `unexpected EOF, at byte 12`},
 	}

@@ -1,11 +1,11 @@
 // Package envoytest is for tests of compiled filters in a real Envoy. A test starts a proxy with filters and talks to it:
 //
-//	p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(envoytest.Filter(t, "addheader", `{name: hello, value: world}`))})
+//	p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(envoytest.Filter(t, "mine", `{name: hello, value: world}`))})
 //	require.Equal(t, "world", p.Get("/").Header.Get("hello"))
 //
 // A filter's own tests of this kind stand beside it, in files *_envoy_test.go of the package main_test with the build tag envoy:
 //
-//	make build && go test -tags envoy ./filters/addheader
+//	make build && go test -tags envoy ./filters/mine
 //
 // Everything listens on the loopback and ends with the test. When a test fails, Envoy's log is shown.
 package envoytest

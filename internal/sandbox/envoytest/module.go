@@ -39,17 +39,18 @@ func Module(t *testing.T, name string) []byte {
 	return module
 }
 
-// Root is the folder of the repository: the nearest one above the test that has a go.mod.
+// Root is the folder of the repository: the nearest one above the test that has a go.mod and filters. (A module of tests has none.)
 func Root(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	require.NoError(t, err)
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		_, module := os.Stat(filepath.Join(dir, "go.mod"))
+		if _, err := os.Stat(filepath.Join(dir, "filters")); err == nil && module == nil {
 			return dir
 		}
 		parent := filepath.Dir(dir)
-		require.NotEqual(t, dir, parent, "no go.mod in a folder above the test")
+		require.NotEqual(t, dir, parent, "no go.mod and filters in a folder above the test")
 		dir = parent
 	}
 }

@@ -119,7 +119,7 @@ func startChain(t *testing.T, env, manifests string) *chain {
 	}}
 	generators[v3.ListenerType], generators[v3.ExtensionConfigurationType] = c.listeners, c.extensions
 
-	envoy, err := envoy.FindEnvoy()
+	program, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	bootstrap, err := envoy.Marshal(cluster.Bootstrap(t, cluster.ProxyOptions{
 		Kind: cluster.Sidecar, Namespace: webNamespace(env), Name: "web", Address: "127.0.0.2", Labels: map[string]string{"app": "web"},
@@ -129,7 +129,7 @@ func startChain(t *testing.T, env, manifests string) *chain {
 	file := filepath.Join(dir, "bootstrap.json")
 	require.NoError(t, os.WriteFile(file, bootstrap, 0o600))
 	process.Start(t, process.Program{
-		Name: "Envoy", Path: envoy, Dir: dir,
+		Name: "Envoy", Path: program, Dir: dir,
 		Args: []string{"-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"},
 	})
 	return c

@@ -41,7 +41,8 @@ type full struct {
 	url              string
 	tree             tree
 	pins             manifests.Pins
-	token            string            // address of the token service
+	token            string            // port of the token service
+	environments     *sync.Map         // x-environment of each request to it, which a configuration of jwtfetch sends
 	before           syncstatus.Status // of the sidecar, when it was last looked at
 }
 
@@ -85,7 +86,11 @@ spec:
   http:
   - route: [{destination: {host: web.internal, port: {number: 80}}}]
 `, ns, inbound, port, gatewayAddress))
-	tokens := listen(t, sandbox.Tokens)
+	f.environments = &sync.Map{}
+	tokens := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sandbox.Tokens(w, r)
+		f.environments.Store(r.Header.Get("x-environment"), true)
+	}))
 	f.token = fmt.Sprint(tokens.Port())
 	f.sync()
 	f.sidecar = cluster.StartProxy(t, f.istiod, cluster.ProxyOptions{Kind: cluster.Sidecar, Namespace: ns, Name: "web", Address: sidecarAddress})

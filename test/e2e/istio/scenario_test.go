@@ -1,7 +1,9 @@
 package istio
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
 	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
+	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
 )
 
 // What a client sees of each change to a deployed filter, good and bad, and what syncstatus says of it. The good ones cost no
@@ -228,6 +231,7 @@ func (f *full) registryDown() {
 // A filter that refuses its configuration changes nothing on a proxy that runs, and fails every request of the next one. The next
 // push of anything hides it from istiod. The preflight would have said so.
 func (f *full) timeBomb() {
+	environment := "dev"
 	for _, strategy := range []string{"FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD"} {
 		f.Log(strategy)
 		refused := f.addheader(func(spec map[string]any) {
@@ -237,8 +241,10 @@ func (f *full) timeBomb() {
 		require.Len(f, answers, 1)
 		require.Positive(f, answers[changedHeader.String()])
 
-		f.tree.edit("overlays/dev/jwtfetch-config.yaml", "x-environment: dev", "x-environment: devel")
+		f.tree.edit("overlays/dev/jwtfetch-config.yaml", "x-environment: "+environment, "x-environment: "+strategy)
+		environment = strategy
 		f.api.Apply(f, f.object("jwtfetch", nil))
+		f.fetchedFor(environment)
 		f.stays(changedHeader)
 		require.NotContains(f, string(f.signals(f.sidecar).Syncz), "lastError", "istiod has forgotten it")
 		f.becomes(syncstatus.Refused, "")
@@ -248,21 +254,33 @@ func (f *full) timeBomb() {
 		f.becomes(syncstatus.Failing, "")
 
 		f.preflightRefuses(refused)
-		f.tree.edit("overlays/dev/jwtfetch-config.yaml", "x-environment: devel", "x-environment: dev")
 		f.sync()
 		f.sees(changedHeader)
 		f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
 	}
 }
 
+// fetchedFor waits until jwtfetch works with a configuration: it asks for another token, and has none for a moment, in which it
+// denies requests. That is no matter of the filter that is looked at.
+func (f *full) fetchedFor(environment string) {
+	f.Helper()
+	process.Until(f, changed, "a token for "+environment, func(context.Context) error {
+		if _, asked := f.environments.Load(environment); !asked {
+			return errors.New("the token service was not asked")
+		}
+		return nil
+	})
+	f.sees(changedHeader)
+}
+
 func (f *full) preflightRefuses(object string) {
 	f.Helper()
-	envoy, err := envoy.FindEnvoy()
+	program, err := envoy.FindEnvoy()
 	require.NoError(f, err)
 	for text, refused := range map[string]bool{object: true, f.addheader(nil): false} {
 		plugins, err := plugin.Plugins(map[string][]byte{"addheader.yaml": []byte(text)})
 		require.NoError(f, err)
-		err = preflight.Check(f.Context(), envoy, plugins[0], modules(f.T)["addheader"])
+		err = preflight.Check(f.Context(), program, plugins[0], modules(f.T)["addheader"])
 		if !refused {
 			require.NoError(f, err)
 			continue

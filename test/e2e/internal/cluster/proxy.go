@@ -70,7 +70,7 @@ func (p *Proxy) Restart(t testing.TB) {
 func (p *Proxy) Start(t testing.TB) {
 	t.Helper()
 	o, dir := p.options, shortDir(p.owner)
-	envoy, err := envoy.FindEnvoy()
+	program, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	p.writeCredentials(t, dir)
 	admin, status := process.Port(t), process.Port(t)
@@ -84,7 +84,7 @@ func (p *Proxy) Start(t testing.TB) {
 		workers = 2
 	}
 	config, err := json.Marshal(map[string]any{
-		"discoveryAddress": p.istiod.address, "statusPort": status, "proxyAdminPort": admin, "binaryPath": envoy,
+		"discoveryAddress": p.istiod.address, "statusPort": status, "proxyAdminPort": admin, "binaryPath": program,
 		"concurrency": workers, "terminationDrainDuration": "1s", "customConfigFile": file,
 	})
 	require.NoError(t, err)
