@@ -49,9 +49,9 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 	@echo "tools: building $(PKG)" >&2
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
-# Our own tools. filterbuild has fewer sources than the others: every filter is built anew when it changes.
-go_sources = $(shell find $(1) -name '*.go' -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
-bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat)
+# Our own tools, with what they embed. filterbuild has fewer sources than the others: every filter is built anew when it changes.
+go_sources = $(shell find $(1) \( -name '*.go' -o -name '*.txt' -o -name '*.json' \) -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
+bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat internal/loadcheck internal/envoy)
 	@go build -trimpath -o $@ ./tools/filterbuild
 bin/wasmfleet: $(call go_sources,tools internal)
 	@go build -trimpath -o $@ ./tools/wasmfleet
@@ -148,6 +148,7 @@ demo-gitops: build bin/wasmfleet $(CRANE) | tools-quiet ## git, Argo CD, Kuberne
 
 soak: build | tools-quiet ## the fault tests in their long form, on every Envoy of a supported Istio [SHORT=1: in their short form]
 	@toolchain/envoy.sh
+	@go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./internal/loadcheck
 	@for v in $$(toolchain/envoy.sh --list); do echo "soak: Envoy $$v" >&2; ENVOY="$(TOOLS)/envoy-$$v/envoy" \
 		go test -tags $(if $(SHORT),,soak,)envoy -count=1 -timeout 90m ./filters/... ./test/examples ./test/envoy || exit; done
 
@@ -168,6 +169,7 @@ check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters
 	@toolchain/envoy.sh
 	@bin/wasmfleet render --check
 	@bin/wasmfleet preflight
+	@bin/filterbuild -every-envoy lint $(patsubst %,build/%.wasm,$(FILTERS)) >/dev/null
 	@for m in $$(git ls-files go.mod '*/go.mod' ':!*/testdata/*'); do (cd "$$(dirname "$$m")" && go mod tidy -diff) || { echo "check: run go mod tidy beside $$m" >&2; exit 1; }; done
 	@test -z "$$(git status --porcelain)" || { echo 'check: these differences are not committed:' >&2; git status --short >&2; exit 1; }
 

@@ -27,7 +27,7 @@ const File = "plugin.yaml"
 // Filter is what plugin.yaml says: what is true of the code. How it is deployed stands in manifests/base/<name>/.
 type Filter struct {
 	Dir           string    `yaml:"-"`             // the folder
-	Name          string    `yaml:"name"`          // the folder, the image and the Istio object are named so: lower case, no dash
+	Name          string    `yaml:"name"`          // the folder, the image and the Istio object are named so: lower case, dashes inside
 	Title         string    `yaml:"title"`         // one line
 	Description   string    `yaml:"description"`   // a sentence or two
 	Licenses      string    `yaml:"licenses"`      // an SPDX expression
@@ -40,6 +40,9 @@ type Filter struct {
 	Forbid        []string  `yaml:"forbid"`        // optional: Go packages of which nothing may get into the module, such as fmt
 	Capabilities  []string  `yaml:"-"`             // the host calls and callbacks that the module uses; module.yaml has them
 }
+
+// Prebuilt is a module that stands in a filter's folder in place of Go sources, from whatever language.
+const Prebuilt = "module.wasm"
 
 // ModuleFile is written by make build beside plugin.yaml. It may be missing, before a filter's first build.
 const ModuleFile = "module.yaml"
@@ -64,7 +67,7 @@ var Phases = []string{"AUTHN", "AUTHZ", "STATS", "UNSPECIFIED_PHASE"}
 var Purposes = []string{"token"}
 
 var (
-	nameSyntax  = regexp.MustCompile(`^[a-z][a-z0-9]{0,62}$`)
+	nameSyntax  = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	istioSyntax = regexp.MustCompile(`^>=1\.[0-9]{1,3}$`)
 	sizeSyntax  = regexp.MustCompile(`^[1-9][0-9]{0,5}kB$`)
 )
@@ -166,7 +169,7 @@ func (f Filter) Limit() int {
 func (f Filter) check() error {
 	switch {
 	case !ValidName(f.Name):
-		return fmt.Errorf("name %q: want lower-case letters and digits, no dash, at most 63", f.Name)
+		return fmt.Errorf("name %q: want lower-case letters, digits and, inside, dashes, at most 63", f.Name)
 	case f.Title == "" || f.Description == "":
 		return errors.New("title and description are required: registries show them")
 	case len(f.Phases) == 0:

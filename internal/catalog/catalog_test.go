@@ -32,17 +32,18 @@ func TestLoad(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ folder, content, want string }{
-		"other folder":   {"other", good, `name "demo" is not the folder's name "other"`},
-		"unknown key":    {"demo", good + "nmae: x\n", "line 5: field nmae not found"},
-		"dash":           {"a-b", "name: a-b\ntitle: t\ndescription: d\nphases: [AUTHN]\n", `name "a-b": want lower-case letters`},
-		"no title":       {"demo", "name: demo\nphases: [AUTHN]\n", "title and description are required"},
-		"no phase":       {"demo", "name: demo\ntitle: t\ndescription: d\n", "phases: want at least one of AUTHN"},
-		"unknown phase":  {"demo", "name: demo\ntitle: t\ndescription: d\nphases: [FIRST]\n", `phase "FIRST": want one of`},
-		"bad istio":      {"demo", good + "istio: \"1.28\"\n", `istio "1.28": want a lower bound`},
-		"bad pointer":    {"demo", good + "callouts: [{upstream: x, purpose: token}]\n", `callout upstream "x": want a JSON pointer`},
-		"bad purpose":    {"demo", good + "callouts: [{upstream: /x, purpose: fun}]\n", `callout purpose "fun": want one of token`},
-		"not yaml":       {"demo", "name: [\n", "plugin.yaml: yaml:"},
-		"a list instead": {"demo", "- name\n", "cannot unmarshal"},
+		"other folder":    {"other", good, `name "demo" is not the folder's name "other"`},
+		"unknown key":     {"demo", good + "nmae: x\n", "line 5: field nmae not found"},
+		"dash at the end": {"a-", "name: a-\ntitle: t\ndescription: d\nphases: [AUTHN]\n", `name "a-": want lower-case letters`},
+		"underscore":      {"a_b", "name: a_b\ntitle: t\ndescription: d\nphases: [AUTHN]\n", `name "a_b": want lower-case letters`},
+		"no title":        {"demo", "name: demo\nphases: [AUTHN]\n", "title and description are required"},
+		"no phase":        {"demo", "name: demo\ntitle: t\ndescription: d\n", "phases: want at least one of AUTHN"},
+		"unknown phase":   {"demo", "name: demo\ntitle: t\ndescription: d\nphases: [FIRST]\n", `phase "FIRST": want one of`},
+		"bad istio":       {"demo", good + "istio: \"1.28\"\n", `istio "1.28": want a lower bound`},
+		"bad pointer":     {"demo", good + "callouts: [{upstream: x, purpose: token}]\n", `callout upstream "x": want a JSON pointer`},
+		"bad purpose":     {"demo", good + "callouts: [{upstream: /x, purpose: fun}]\n", `callout purpose "fun": want one of token`},
+		"not yaml":        {"demo", "name: [\n", "plugin.yaml: yaml:"},
+		"a list instead":  {"demo", "- name\n", "cannot unmarshal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := catalog.Load(write(t, c.folder, c.content))

@@ -68,8 +68,8 @@ func TestBuildCompat(t *testing.T) {
 // every machine must compute.
 func TestDigest(t *testing.T) {
 	for form, want := range map[image.Form]string{
-		image.Artifact: "sha256:924ab2ea32aa35979325a38f131dd49505b0cba120454ed61dec20c729199427",
-		image.Compat:   "sha256:578efd73a6ccec063464bb7e343125ea535ce63b12d26e52893a8ff9fcad5ed6",
+		image.Artifact: "sha256:dd88a5fa7f933ea20fd39e920e501072827768558d75ab2c19525151640d4ddd",
+		image.Compat:   "sha256:8ecd29400cfa9956f9725bddcfc4b36e2fddbe648743b4c5bb2c68b5c65c2308",
 	} {
 		digest := func(m []byte, f catalog.Filter) string {
 			img, err := image.Build(m, f, form)

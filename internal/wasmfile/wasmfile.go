@@ -11,22 +11,29 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/wasmfleet/wasmfleet/internal/istiocompat"
 )
 
-// MaxBytes is the largest module that is accepted: 5 MiB. Every proxy of the fleet compiles it at start.
+// MaxBytes is the largest module that is accepted by default: 5 MiB. Every proxy of the fleet compiles it at start.
 const MaxBytes = 5 << 20
 
 // Module is what a module says of itself.
 type Module struct {
-	ABI         string   // "0.2.0"; empty when it exports no proxy_abi_version_*
+	ABI         string   // "0.2.0", the first that it exports; empty when it exports no proxy_abi_version_*
 	Imports     []Import // in the module's order
 	Exports     []string // functions, sorted
 	MemoryBytes uint64   // declared at start; 0 when it exports no memory
 	Size        int      // bytes
+	Invalid     error    // why wazero does not compile it; Envoy may, which knows more features
+
+	bytes      []byte
+	signatures map[string]string // of the exported functions
 }
 
-// Import is a function that the host must provide.
-type Import struct{ Module, Name string }
+// Import is what the host must provide: a function of that signature, such as "i32 i32 -> i32", unless it is of another kind.
+type Import struct{ Module, Name, Signature, Kind string }
 
 var (
 	magic = []byte("\x00asm")
@@ -35,41 +42,42 @@ var (
 
 const pageBytes = 64 << 10
 
-// Read validates the module with wazero and reads its sections. It fails for what is no module, truncated or over MaxBytes.
+// Read reads the module's sections and has wazero validate the rest. It fails for what is no module, or truncated.
 func Read(module []byte) (*Module, error) {
 	switch {
-	case len(module) > MaxBytes:
-		return nil, fmt.Errorf("module of %d bytes is over the limit of %d", len(module), MaxBytes)
 	case !bytes.HasPrefix(module, magic):
 		return nil, errors.New("not a wasm module: it does not begin with \\0asm")
 	case !bytes.HasPrefix(module[4:], v1):
 		return nil, errors.New("not a core wasm module of version 1 (a component cannot run in Envoy)")
 	}
-	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
-	defer r.Close(ctx)
-	compiled, err := r.CompileModule(ctx, module)
-	if err != nil {
-		return nil, fmt.Errorf("truncated or invalid wasm module: %w", err)
+	m := &Module{Size: len(module), bytes: module, signatures: map[string]string{}}
+	if err := m.sections(module); err != nil {
+		return nil, err
 	}
-	m := &Module{Size: len(module)}
-	for _, f := range compiled.ImportedFunctions() {
-		mod, name, _ := f.Import()
-		m.Imports = append(m.Imports, Import{mod, name})
-	}
-	for name := range compiled.ExportedFunctions() {
-		m.Exports = append(m.Exports, name)
-		if abi, ok := strings.CutPrefix(name, "proxy_abi_version_"); ok {
+	for _, name := range m.Exports {
+		// Envoy takes the first that it knows.
+		if abi, ok := strings.CutPrefix(name, "proxy_abi_version_"); ok && (m.ABI == "" || len(istiocompat.ABIs(m.ABI)) == 0) {
 			m.ABI = strings.ReplaceAll(abi, "_", ".")
 		}
 	}
 	slices.Sort(m.Exports)
-	var memory api.MemoryDefinition
-	for _, memory = range compiled.ExportedMemories() {
-		m.MemoryBytes = uint64(memory.Min()) * pageBytes
+	if m.Size <= maxValidated {
+		ctx := context.Background()
+		r := wazero.NewRuntimeWithConfig(ctx, config)
+		defer r.Close(ctx)
+		if _, err := r.CompileModule(ctx, module); err != nil {
+			m.Invalid = fmt.Errorf("truncated or invalid wasm module: %w", err)
+		}
 	}
 	return m, nil
 }
+
+// maxValidated is the largest module that wazero looks at: what is larger takes minutes and memory, and Envoy has the last word.
+const maxValidated = 32 << 20
+
+var config = wazero.NewRuntimeConfigInterpreter().
+	WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesThreads | experimental.CoreFeaturesTailCall).
+	WithCloseOnContextDone(true)
 
 // Has reports whether the module exports a function of that name.
 func (m *Module) Has(export string) bool {
@@ -82,7 +90,9 @@ func (m *Module) Has(export string) bool {
 func (m *Module) Capabilities() []string {
 	var names []string
 	for _, i := range m.Imports {
-		names = append(names, i.Name)
+		if i.Kind == "" {
+			names = append(names, i.Name)
+		}
 	}
 	for _, e := range m.Exports {
 		if strings.HasPrefix(e, "proxy_on_") && e != "proxy_on_memory_allocate" {

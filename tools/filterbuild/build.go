@@ -20,6 +20,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/istiocompat"
 	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
 )
 
@@ -27,6 +28,7 @@ import (
 type builder struct {
 	root, tools string
 	compiler    compiler
+	limits      wasmfile.Limits
 
 	mu  sync.Mutex
 	log io.Writer
@@ -61,7 +63,7 @@ func (b *builder) say(lines ...string) {
 // source is one filter and where its module goes.
 type source struct {
 	catalog.Filter
-	pattern string // for go list: ./filters/mine
+	pattern string // for go list: ./filters/mine; empty when the module is there already
 	module  string // build/mine.wasm
 	stamp   string // what its module would be stamped with
 	in      inputs
@@ -75,21 +77,31 @@ func (b *builder) sources(names []string) ([]source, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, source{Filter: f, pattern: "./filters/" + name, module: filepath.Join(b.root, "build", name+".wasm")})
-		patterns = append(patterns, "./filters/"+name)
+		s := source{Filter: f, module: filepath.Join(b.root, "build", name+".wasm")}
+		if _, err := os.Stat(s.prebuilt()); errors.Is(err, fs.ErrNotExist) {
+			s.pattern = "./filters/" + name
+			patterns = append(patterns, s.pattern)
+		}
+		all = append(all, s)
 	}
 	in, err := readInputs(b.compiler, b.root, patterns)
 	if err != nil {
 		return nil, err
 	}
 	for i, s := range all {
+		if s.pattern == "" {
+			if all[i].stamp, err = in.stamp("", filepath.Join(s.Dir, catalog.File), s.prebuilt()); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		dir, err := filepath.Abs(s.Dir)
 		if err != nil {
 			return nil, err
 		}
 		path, ok := in.find(dir)
 		if !ok {
-			return nil, cli.Finding("%s: no Go package. a filter is package main", s.Dir)
+			return nil, cli.Finding("%s: neither Go files nor %s. a filter is package main, or a module", s.Dir, catalog.Prebuilt)
 		}
 		s.in = in
 		s.stamp, err = in.stamp(path, filepath.Join(s.Dir, catalog.File))
@@ -110,6 +122,9 @@ func (s source) fresh() bool {
 	stamp, err := os.ReadFile(s.stampFile())
 	return err == nil && string(stamp) == s.stampOf(module)
 }
+
+// prebuilt is the module in the filter's folder, of those that have one.
+func (s source) prebuilt() string { return filepath.Join(s.Dir, catalog.Prebuilt) }
 
 func (s source) stampFile() string { return strings.TrimSuffix(s.module, ".wasm") + ".stamp" }
 
@@ -175,6 +190,9 @@ func (b *builder) make(ctx context.Context, s source) error {
 			return err
 		}
 	}
+	if s.pattern == "" {
+		return b.take(ctx, s)
+	}
 	p, err := load(b.compiler, b.root, s.pattern)
 	if err != nil {
 		return err
@@ -201,13 +219,33 @@ func (b *builder) make(ctx context.Context, s source) error {
 	for _, note := range notes {
 		b.say("build: " + note)
 	}
-	if err := s.check(module, sizes); err != nil {
+	if err := b.check(ctx, s, module, sizes); err != nil {
 		return err
 	}
 	if costs := p.costs(sizes); len(costs) > 0 {
 		b.say(fmt.Sprintf("build: %s is %s. its imports bring, before wasm-opt: %s", s.Name, kilobytes(len(module)), strings.Join(costs, ", ")))
 	}
-	if err := s.describe(p, module); err != nil {
+	return s.write(module, p.versions())
+}
+
+// take checks a module that somebody else built. Not a byte of it is changed: its maker's digest is its digest.
+func (b *builder) take(ctx context.Context, s source) error {
+	if files, err := filepath.Glob(filepath.Join(s.Dir, "*.go")); err != nil || len(files) > 0 {
+		return errors.Join(err, findings{{position{files[0], 1, 1}, "beside " + catalog.Prebuilt + " nothing is compiled. remove one of them [prebuilt]"}})
+	}
+	module, err := os.ReadFile(s.prebuilt())
+	if err != nil {
+		return err
+	}
+	if err := b.check(ctx, s, module, nil); err != nil {
+		return err
+	}
+	return s.write(module, nil)
+}
+
+// write puts module.yaml, the module and its stamp in their places.
+func (s source) write(module []byte, packages []string) error {
+	if err := s.describe(packages, module); err != nil {
 		return err
 	}
 	if err := atomicfile.Write(s.module, module); err != nil {
@@ -264,9 +302,15 @@ func (b *builder) trim(ctx context.Context, p *program, made []byte) (module []b
 	return module, notes, err
 }
 
-// check refuses a module that Envoy would refuse or that is over its bound.
-func (s source) check(module []byte, sizes map[string]int) error {
-	problems, err := lintModule(module)
+// check refuses a module that Envoy would refuse or that is over its bound. The pinned Envoy is asked; for the other minors that
+// the filter is for the table decides.
+func (b *builder) check(ctx context.Context, s source, module []byte, sizes map[string]int) error {
+	j := judge{envoys: b.pinned(), minors: istiocompat.EnvoysFrom(s.Istio), limits: b.limits}
+	j.limits.Bytes = max(j.limits.Bytes, s.Limit()) // who sets a bound has thought about it
+	if len(j.envoys) == 0 {
+		b.say("build: no Envoy in " + b.tools + ": whether it loads " + s.Name + " is judged by tables. run \"make tools\"")
+	}
+	problems, err := j.judge(ctx, module)
 	if err != nil {
 		return err
 	}
@@ -276,7 +320,7 @@ func (s source) check(module []byte, sizes map[string]int) error {
 	}
 	if limit := s.Limit(); limit > 0 && len(module) > limit {
 		list = append(list, finding{position{filepath.Join(s.Dir, catalog.File), 1, 1},
-			fmt.Sprintf("the module has %d bytes, size allows %s. most of its code, before wasm-opt: %s. make it smaller, or raise size [guest-size]", len(module), s.Size, biggest(sizes))})
+			fmt.Sprintf("the module has %d bytes, size allows %s%s. make it smaller, or raise size [guest-size]", len(module), s.Size, biggest(sizes))})
 	}
 	if len(list) > 0 {
 		return list
@@ -306,6 +350,9 @@ func (b *builder) vet(names []string) error {
 	}
 	var list findings
 	for _, s := range sources {
+		if s.pattern == "" {
+			continue
+		}
 		p, err := load(b.compiler, b.root, s.pattern)
 		var compile findings
 		switch {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/loadcheck/testmodule"
 	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
 )
 
@@ -191,4 +192,41 @@ func write(t *testing.T, dir, name, text string) {
 	file := filepath.Join(dir, name)
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+}
+
+// A module that somebody else built, in whatever language, is a filter: checked, described, and not a byte changed.
+func TestPrebuilt(t *testing.T) {
+	dir := unpack(t, txtar.Parse([]byte("-- filters/from-rust/plugin.yaml --\nname: from-rust\ntitle: t\ndescription: d\nphases: [STATS]\n")))
+	run := func(args ...string) (int, string, string) {
+		var stdout, stderr bytes.Buffer
+		code := command().Main(append([]string{"-root", dir, "-tools", filepath.Join(root, ".tools")}, args...), &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	headers := testmodule.Function{Name: "proxy_on_request_headers", Signature: "i32 i32 i32 -> i32"}
+	good := testmodule.Module{ABI: "0.2.1", Exports: []testmodule.Function{headers}}.Build()
+	write(t, dir, "filters/from-rust/module.wasm", string(good))
+	code, stdout, stderr := run("build", "from-rust")
+	require.Equal(t, cli.ExitOK, code, stderr)
+	require.Contains(t, stdout, "build/from-rust.wasm ")
+	module, err := os.ReadFile(filepath.Join(dir, "build/from-rust.wasm"))
+	require.NoError(t, err)
+	require.Equal(t, good, module)
+	described, err := catalog.ReadModule(filepath.Join(dir, "filters/from-rust"))
+	require.NoError(t, err)
+	require.Equal(t, "0.2.1", described.ABI)
+	require.Contains(t, described.Capabilities, "proxy_on_request_headers")
+
+	headers.Signature = "i32 i32 -> i32"
+	write(t, dir, "filters/from-rust/module.wasm", string(testmodule.Module{Exports: []testmodule.Function{headers}}.Build()))
+	code, _, _ = run("stale", "from-rust")
+	require.Equal(t, cli.ExitFindings, code)
+	code, _, stderr = run("build", "from-rust")
+	require.Equal(t, cli.ExitFindings, code)
+	require.Contains(t, stderr, "export proxy_on_request_headers has the signature (i32 i32 -> i32), Envoy calls (i32 i32 i32 -> i32) of ABI 0.2.0")
+	require.NoFileExists(t, filepath.Join(dir, "build/from-rust.wasm"))
+
+	write(t, dir, "filters/from-rust/main.go", "package main\n")
+	code, _, stderr = run("build", "from-rust")
+	require.Equal(t, cli.ExitFindings, code)
+	require.Contains(t, stderr, "filters/from-rust/main.go:1:1: beside module.wasm nothing is compiled")
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // describe writes module.yaml when something else stands there.
-func (s source) describe(p *program, module []byte) error {
+func (s source) describe(packages []string, module []byte) error {
 	m, err := wasmfile.Read(module)
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func (s source) describe(p *program, module []byte) error {
 	b.WriteString("# What is true of the module that these sources build. make build writes it, make check compares it.\n")
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
-	if err := enc.Encode(catalog.Module{ABI: m.ABI, Capabilities: m.Capabilities(), Packages: p.versions()}); err != nil {
+	if err := enc.Encode(catalog.Module{ABI: m.ABI, Capabilities: m.Capabilities(), Packages: packages}); err != nil {
 		return err
 	}
 	file := filepath.Join(s.Dir, catalog.ModuleFile)

@@ -8,12 +8,15 @@ import (
 	"os"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
 )
 
 func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command() cli.Command {
-	b := builder{}
+	b := builder{limits: wasmfile.Limits{Bytes: wasmfile.MaxBytes, MemoryBytes: wasmfile.MaxMemoryBytes}}
+	var everyEnvoy bool
+	var allow string
 	return cli.Command{
 		Name: "filterbuild",
 		Args: "build FILTER… | stale FILTER… | vet FILTER… | lint MODULE.wasm…",
@@ -21,18 +24,27 @@ func command() cli.Command {
 runs TinyGo, drops the exports of callbacks that the whole program leaves to the SDK, runs wasm-opt, lints the module and writes
 filters/<filter>/module.yaml. What TinyGo made stays in build/<filter>.raw, names and all exports included. It prints file, size
 and sha256 of each module.
-stale names the filters whose module is not what their sources build. vet and lint are build's checks alone.`,
+stale names the filters whose module is not what their sources build. vet is build's check of the sources alone. lint is that of the
+module, by tables of what the Envoys of all supported Istios give to a module, or with --every-envoy by these Envoys themselves.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&b.root, "root", ".", "the `folder` with filters/ and build/")
 			f.StringVar(&b.tools, "tools", ".tools", "the `folder` of the toolchain that make tools brought")
+			f.BoolVar(&everyEnvoy, "every-envoy", false, "lint asks the Envoy of every supported Istio, which make envoys brought")
+			f.IntVar(&b.limits.Bytes, "max-size", b.limits.Bytes, "the largest module in `bytes`")
+			f.Uint64Var(&b.limits.MemoryBytes, "max-memory", b.limits.MemoryBytes, "the largest memory at start in `bytes`")
+			f.StringVar(&allow, "allow", "", "no-stream: a module that does nothing to requests or connections")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			if len(args) < 2 {
 				return cli.Usage("want build, stale, vet or lint, and what")
 			}
+			if allow != "" && allow != "no-stream" {
+				return cli.Usage("--allow %q: want no-stream", allow)
+			}
+			b.limits.NoStream = allow != ""
 			verb, names := args[0], args[1:]
 			if verb == "lint" {
-				return lint(names, stdout, stderr)
+				return b.lint(ctx, names, everyEnvoy, stdout, stderr)
 			}
 			if err := b.open(stderr); err != nil {
 				return err

@@ -196,10 +196,13 @@ func (p *program) forbidden(file string, forbid []string, sizes map[string]int) 
 
 // biggest is for the message of a module that is over its bound.
 func biggest(sizes map[string]int) string {
+	if len(sizes) == 0 {
+		return ""
+	}
 	names := slices.SortedFunc(maps.Keys(sizes), func(a, b string) int { return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(a, b)) })
 	var words []string
 	for _, name := range names[:min(3, len(names))] {
 		words = append(words, cmp.Or(name, "C and runtime")+" "+kilobytes(sizes[name]))
 	}
-	return strings.Join(words, ", ")
+	return ". most of its code, before wasm-opt: " + strings.Join(words, ", ")
 }

@@ -47,6 +47,9 @@ func readInputs(c compiler, dir string, patterns []string) (inputs, error) {
 	if in.toolchain, err = c.toolchain(dir); err != nil {
 		return in, err
 	}
+	if len(patterns) == 0 {
+		return in, nil
+	}
 	// -e: what is wrong with a package is said when it is loaded, at the author's line.
 	cmd := exec.Command("go", slices.Concat([]string{"list", "-e", "-deps", "-tags=" + strings.Join(v.Tags, ","),
 		"-json=ImportPath,Dir,Standard,GoFiles,CgoFiles,CFiles,HFiles,SFiles,EmbedFiles,Imports,ImportMap,Module,Error"}, patterns)...)

@@ -111,3 +111,48 @@ func parseDuration(s string) (time.Duration, bool) {
 	n, err := strconv.Atoi(s[:digits])
 	return time.Duration(n) * unit, err == nil
 }
+
+// List reads an array of at most max elements; element makes the reader of one.
+func List[T any](to *[]T, max int, element func(*T) Read) Read {
+	return func(d *Decoder) error {
+		switch kind, _, err := d.next(); {
+		case err != nil:
+			return err
+		case kind != jsontext.KindBeginArray:
+			return d.refuse("want an array, got " + describe(kind))
+		}
+		for d.json.PeekKind() != jsontext.KindEndArray {
+			var v T
+			if err := element(&v)(d); err != nil {
+				return err
+			}
+			if len(*to) == max {
+				return d.refuse("want at most " + strconv.Itoa(max) + " elements")
+			}
+			*to = append(*to, v)
+		}
+		_, _, err := d.next()
+		return err
+	}
+}
+
+// Scalar reads a string, a number, a boolean or null for a type of the filter's own. parse is given what describe calls its kind,
+// and its text: that of a string without its quotes, of a number as it was written, true or false.
+func Scalar(parse func(kind, text string) error) Read {
+	return func(d *Decoder) error {
+		kind, text, err := d.next()
+		switch {
+		case err != nil:
+			return err
+		case kind == jsontext.KindBeginObject || kind == jsontext.KindBeginArray:
+			return d.refuse("want one value, got " + describe(kind))
+		}
+		if kind == jsontext.KindTrue || kind == jsontext.KindFalse {
+			text = strconv.FormatBool(kind == jsontext.KindTrue)
+		}
+		if err := parse(describe(kind), text); err != nil {
+			return d.refuse(err.Error())
+		}
+		return nil
+	}
+}

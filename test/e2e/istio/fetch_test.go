@@ -151,7 +151,7 @@ func TestCheckAgreesWithIstio(t *testing.T) {
 		"index of wasip1/wasm":              {index(img(oci, config, content), "wasip1", "wasm"), false, ""},
 		"index of linux/amd64":              {index(img(oci, config, content), "linux", "amd64"), true, "a pin of an index never matches: Istio compares the child's digest"},
 		"module of twenty bytes":            {img(oci, config, static.NewLayer(module[:20], contentType)), true, "Istio looks at the magic only; Envoy then refuses the module"},
-		"module of another ABI":             {img(oci, config, static.NewLayer(fixture(t, "abi-old"), contentType)), true, "Istio does not look at the ABI; Envoy then refuses the module"},
+		"module of another ABI":             {img(oci, config, static.NewLayer(fixture(t, "abi-unknown"), contentType)), true, "Istio does not look at the ABI; Envoy then refuses the module"},
 		"module with an import Envoy lacks": {img(oci, config, static.NewLayer(fixture(t, "import-c"), contentType)), true, "Istio does not look at imports; Envoy then refuses the module"},
 	} {
 		t.Run(row, func(t *testing.T) {

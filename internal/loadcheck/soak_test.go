@@ -1,0 +1,5 @@
+//go:build envoy && soak
+
+package loadcheck_test
+
+const longForm = true

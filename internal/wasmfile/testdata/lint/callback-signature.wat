@@ -1,0 +1,7 @@
+;; The callback of ABI 0.1.0 in a module of 0.2.0.
+(module
+  (memory (export "memory") 2)
+  (func (export "proxy_abi_version_0_2_0"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "_initialize"))
+  (func (export "proxy_on_request_headers") (param i32 i32) (result i32) (i32.const 0)))

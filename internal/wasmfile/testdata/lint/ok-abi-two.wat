@@ -1,0 +1,8 @@
+;; Of two ABIs Envoy takes the first, and so the callback is that of 0.1.0.
+(module
+  (memory (export "memory") 2)
+  (func (export "proxy_abi_version_0_1_0"))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "_initialize"))
+  (func (export "proxy_on_request_headers") (param i32 i32) (result i32) (i32.const 0)))
