@@ -78,7 +78,7 @@ func matrix(envoy string) []module {
 				one.Signature = given.Signature
 				full.Imports = append(full.Imports, one)
 			}
-			if longForm || !ok || i%16 == 0 {
+			if longForm || !ok && abi == "0.2.1" || i%16 == 0 {
 				add(abi+" import "+f.Module+"."+f.Name, testmodule.Module{ABI: abi, Imports: []testmodule.Function{one}})
 				add(abi+" import of another signature "+f.Module+"."+f.Name, testmodule.Module{ABI: abi, Imports: []testmodule.Function{wrong}})
 			}

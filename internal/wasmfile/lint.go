@@ -15,7 +15,7 @@ const MaxMemoryBytes = 16 << 20
 type Limits struct {
 	Bytes       int
 	MemoryBytes uint64
-	NoStream    bool // allows a module without a callback for streams
+	NoCallback  bool // allows a module that does nothing
 }
 
 // Lint lists what an Envoy of a supported Istio, or the next, would refuse in the module, and what would hurt it there. Each
@@ -113,18 +113,18 @@ func (m *Module) Policy(limits Limits) []string {
 	if m.MemoryBytes == 0 {
 		add("exports no memory. build with the proxy-wasm SDK")
 	}
-	if m.ABI != "" && !limits.NoStream && !slices.ContainsFunc(streamCallbacks, m.Has) {
-		add("exports no callback for requests, connections or their end: it would do nothing to them. override one, or allow it with --allow no-stream")
+	if m.ABI != "" && !limits.NoCallback && !slices.ContainsFunc(callbacks, m.Has) {
+		add("exports no callback for requests, connections, ticks or queues: it would do nothing. override one, or allow it with --allow no-callback")
 	}
 	return findings
 }
 
-// streamCallbacks are those by which a filter does something to what passes.
-var streamCallbacks = []string{
+// callbacks are those by which a filter does something: to what passes, or by itself.
+var callbacks = []string{
 	"proxy_on_request_headers", "proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_request_metadata",
 	"proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_response_metadata",
 	"proxy_on_new_connection", "proxy_on_downstream_data", "proxy_on_downstream_connection_close", "proxy_on_upstream_data",
-	"proxy_on_upstream_connection_close", "proxy_on_log",
+	"proxy_on_upstream_connection_close", "proxy_on_log", "proxy_on_tick", "proxy_on_queue_ready",
 }
 
 // cause is the usual reason why a module has an import that Envoy lacks.

@@ -91,7 +91,12 @@ func (r *reader) signature() string {
 }
 
 // kind reads one type and returns the signatures that it adds to the index: a group may add several, a structure adds "".
-func (r *reader) kind() []string {
+// A group holds subtypes, and a subtype a type: no deeper.
+func (r *reader) kind(depth int) []string {
+	if depth > 2 {
+		r.fail()
+		return nil
+	}
 	switch form := r.byte(); form {
 	case 0x60:
 		return []string{r.signature()}
@@ -109,11 +114,11 @@ func (r *reader) kind() []string {
 		for range r.count() {
 			r.number()
 		}
-		return r.kind()
+		return r.kind(depth + 1)
 	case 0x4e: // a group
 		var all []string
 		for range r.count() {
-			all = append(all, r.kind()...)
+			all = append(all, r.kind(depth+1)...)
 		}
 		return all
 	default:
@@ -143,7 +148,7 @@ func (m *Module) sections(module []byte) error {
 		switch id {
 		case 1:
 			for range r.count() {
-				types = append(types, r.kind()...)
+				types = append(types, r.kind(0)...)
 			}
 		case 2:
 			for range r.count() {

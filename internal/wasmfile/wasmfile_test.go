@@ -79,7 +79,7 @@ func TestReadRefuses(t *testing.T) {
 
 // What is refused on purpose can be allowed; what Envoy refuses cannot.
 func TestLimits(t *testing.T) {
-	ok, err := os.ReadFile("testdata/lint/nostream.wasm")
+	ok, err := os.ReadFile("testdata/lint/nocallback.wasm")
 	require.NoError(t, err)
 	// A custom section makes it large.
 	m, err := wasmfile.Read(append(bytes.Clone(ok), append([]byte("\x00\x81\x80\xc0\x02\x01x"), make([]byte, 5<<20-1)...)...))
@@ -89,7 +89,7 @@ func TestLimits(t *testing.T) {
 	require.Contains(t, strict[0], "is over the limit of 5242880")
 	require.Contains(t, strict[1], "declares 131072 bytes of memory at start, the limit is 65536")
 	require.Contains(t, strict[2], "it would do nothing")
-	require.Empty(t, m.Policy(wasmfile.Limits{Bytes: 6 << 20, MemoryBytes: wasmfile.MaxMemoryBytes, NoStream: true}))
+	require.Empty(t, m.Policy(wasmfile.Limits{Bytes: 6 << 20, MemoryBytes: wasmfile.MaxMemoryBytes, NoCallback: true}))
 }
 
 func FuzzRead(f *testing.F) {

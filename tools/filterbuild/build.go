@@ -100,7 +100,7 @@ func (b *builder) sources(names []string) ([]source, error) {
 			return nil, err
 		}
 		path, ok := in.find(dir)
-		if !ok {
+		if !ok || len(in.packages[path].GoFiles)+len(in.packages[path].CgoFiles) == 0 {
 			return nil, cli.Finding("%s: neither Go files nor %s. a filter is package main, or a module", s.Dir, catalog.Prebuilt)
 		}
 		s.in = in
@@ -231,7 +231,7 @@ func (b *builder) make(ctx context.Context, s source) error {
 // take checks a module that somebody else built. Not a byte of it is changed: its maker's digest is its digest.
 func (b *builder) take(ctx context.Context, s source) error {
 	if files, err := filepath.Glob(filepath.Join(s.Dir, "*.go")); err != nil || len(files) > 0 {
-		return errors.Join(err, findings{{position{files[0], 1, 1}, "beside " + catalog.Prebuilt + " nothing is compiled. remove one of them [prebuilt]"}})
+		return errors.Join(err, findings{{position{"filters/" + s.Name, 1, 1}, "beside " + catalog.Prebuilt + " nothing is compiled. remove one of them [prebuilt]"}})
 	}
 	module, err := os.ReadFile(s.prebuilt())
 	if err != nil {
@@ -316,10 +316,10 @@ func (b *builder) check(ctx context.Context, s source, module []byte, sizes map[
 	}
 	var list findings
 	for _, problem := range problems {
-		list = append(list, finding{position{s.Dir, 1, 1}, problem + " [lint]"})
+		list = append(list, finding{position{"filters/" + s.Name, 1, 1}, problem + " [lint]"})
 	}
 	if limit := s.Limit(); limit > 0 && len(module) > limit {
-		list = append(list, finding{position{filepath.Join(s.Dir, catalog.File), 1, 1},
+		list = append(list, finding{position{"filters/" + s.Name + "/" + catalog.File, 1, 1},
 			fmt.Sprintf("the module has %d bytes, size allows %s%s. make it smaller, or raise size [guest-size]", len(module), s.Size, biggest(sizes))})
 	}
 	if len(list) > 0 {

@@ -168,8 +168,12 @@ var text = func() string {
 			require.NoFileExists(t, filepath.Join(dir, "build/f.wasm"))
 		})
 	}
-	_, run := repository(t)
-	code, _, stderr := run("build", "g")
+	dir, run := repository(t)
+	write(t, dir, "filters/empty/plugin.yaml", "name: empty\ntitle: t\ndescription: d\nphases: [STATS]\n")
+	code, _, stderr := run("build", "empty")
+	require.Equal(t, cli.ExitFindings, code)
+	require.Contains(t, stderr, "filters/empty: neither Go files nor module.wasm")
+	code, _, stderr = run("build", "g")
 	require.Equal(t, cli.ExitUsage, code)
 	require.Contains(t, stderr, `unknown filter "g". filters in `)
 	code, _, _ = run("build")
@@ -228,5 +232,5 @@ func TestPrebuilt(t *testing.T) {
 	write(t, dir, "filters/from-rust/main.go", "package main\n")
 	code, _, stderr = run("build", "from-rust")
 	require.Equal(t, cli.ExitFindings, code)
-	require.Contains(t, stderr, "filters/from-rust/main.go:1:1: beside module.wasm nothing is compiled")
+	require.Contains(t, stderr, "filters/from-rust:1:1: beside module.wasm nothing is compiled")
 }

@@ -32,16 +32,16 @@ module, by tables of what the Envoys of all supported Istios give to a module, o
 			f.BoolVar(&everyEnvoy, "every-envoy", false, "lint asks the Envoy of every supported Istio, which make envoys brought")
 			f.IntVar(&b.limits.Bytes, "max-size", b.limits.Bytes, "the largest module in `bytes`")
 			f.Uint64Var(&b.limits.MemoryBytes, "max-memory", b.limits.MemoryBytes, "the largest memory at start in `bytes`")
-			f.StringVar(&allow, "allow", "", "no-stream: a module that does nothing to requests or connections")
+			f.StringVar(&allow, "allow", "", "no-callback: a module that does nothing")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			if len(args) < 2 {
 				return cli.Usage("want build, stale, vet or lint, and what")
 			}
-			if allow != "" && allow != "no-stream" {
-				return cli.Usage("--allow %q: want no-stream", allow)
+			if allow != "" && allow != "no-callback" {
+				return cli.Usage("--allow %q: want no-callback", allow)
 			}
-			b.limits.NoStream = allow != ""
+			b.limits.NoCallback = allow != ""
 			verb, names := args[0], args[1:]
 			if verb == "lint" {
 				return b.lint(ctx, names, everyEnvoy, stdout, stderr)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/tools/go/ssa"
 	"golang.org/x/tools/go/ssa/ssautil"
 
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 )
 
@@ -113,6 +114,9 @@ func (p *program) errors(pattern string) error {
 		for _, e := range pkg.Errors {
 			switch {
 			case strings.Contains(e.Msg, `(invalid package name: "")`): // what the importer says of a package that is not there
+			case strings.Contains(e.Msg, "cgo: "): // at no line; the next is
+			case strings.Contains(e.Msg, "could not import C ("):
+				list = append(list, finding{p.position(e.Pos), `a filter cannot import "C": nothing could be proven of its callbacks. put the C code, compiled, into a filter of its own as ` + catalog.Prebuilt + " [guest-import]"})
 			case e.Kind == packages.ListError && len(pkg.GoFiles) == 0:
 				list = append(list, finding{p.importer(pkg), absent(pkg.PkgPath, e.Msg) + " [guest-import]"})
 			case p.own(pkg):

@@ -1,4 +1,4 @@
-;; Nothing that passes comes to it.
+;; Nothing comes to it.
 (module
   (memory (export "memory") 2)
   (func (export "proxy_abi_version_0_2_1"))
