@@ -48,4 +48,3 @@ func TestAdopt(t *testing.T) {
 		})
 	}
 }
-
