@@ -13,7 +13,7 @@ func Object() string {
 	return objectName(string(name))
 }
 
-// objectName takes what the host calls the plugin. For Istio that is web.jwtfetch, in some versions with something before a slash and
+// objectName takes what the host calls the plugin. For Istio that is web.mine, in some versions with something before a slash and
 // behind a tilde.
 func objectName(plugin string) string {
 	plugin = plugin[strings.LastIndexByte(plugin, '/')+1:]

@@ -10,13 +10,13 @@ import (
 func TestObjectName(t *testing.T) {
 	t.Parallel()
 	for plugin, want := range map[string]string{
-		"web.jwtfetch":     "web/jwtfetch",
-		"web.jwtfetch.two": "web/jwtfetch.two",
-		"extensions.istio.io/wasmplugin/web.jwtfetch":                                   "web/jwtfetch",
-		"extensions.istio.io/trafficextension/web.jwtfetch~istio-translated-wasmplugin": "web/jwtfetch",
-		"jwtfetch": "jwtfetch",
-		"":         "unnamed",
-		"a/":       "unnamed",
+		"web.mine":     "web/mine",
+		"web.mine.two": "web/mine.two",
+		"extensions.istio.io/wasmplugin/web.mine":                                   "web/mine",
+		"extensions.istio.io/trafficextension/web.mine~istio-translated-wasmplugin": "web/mine",
+		"mine": "mine",
+		"":     "unnamed",
+		"a/":   "unnamed",
 	} {
 		require.Equal(t, want, objectName(plugin), plugin)
 	}
@@ -26,7 +26,7 @@ func TestObjectName(t *testing.T) {
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	label := regexp.MustCompile(`(wasm_filter\.(.+?)\.)`)
-	for object, want := range map[string]string{"web/jwtfetch": "web/jwtfetch", "web/jwtfetch.two": "web/jwtfetch_two", "unnamed": "unnamed"} {
+	for object, want := range map[string]string{"web/mine": "web/mine", "web/mine.two": "web/mine_two", "unnamed": "unnamed"} {
 		name := Prefix(object, "demo") + "things.total"
 		match := label.FindStringSubmatch(name)
 		require.Equal(t, want, match[2], name)
