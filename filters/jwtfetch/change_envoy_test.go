@@ -4,7 +4,9 @@ package main_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -70,6 +72,12 @@ func TestChangeKeepsTheToken(t *testing.T) {
 				before := asked.Load()
 				for _, config := range kept {
 					p.Switch(with(config))
+					tr.AtLeast(200)
+				}
+				if share { // another module is another VM: what is shared is all that it finds
+					next := with(oauth)
+					next.Module = envoytest.OtherBytes(next.Module, "next")
+					p.Switch(next)
 					tr.AtLeast(200)
 				}
 				tr.Stop()
@@ -139,6 +147,38 @@ func TestWaitingClientGoesAway(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, func() { close(answer) })
 	require.Regexp(t, wellFormedToken, p.Get("/").Upstream(t).Headers["authorization"])
 	require.Zero(t, p.Stat(`wasmcustom\..*\.denied\.total`), "nobody was there to be denied")
+	p.NeverTrapped()
+}
+
+// A request that waits is whole when it goes on: its body and its trailers, without the client's token in them.
+func TestWaitingRequestIsWhole(t *testing.T) {
+	t.Parallel()
+	var wait, asked atomic.Int64
+	wait.Store(int64(300 * time.Millisecond))
+	type request struct {
+		body, authorization string
+		trailer             http.Header
+	}
+	got := make(chan request, 1)
+	p := start(t, envoytest.Setup{
+		Filters: envoytest.Chain(jwtfetch(t, oauth)), Services: slowTokens(&wait, &asked),
+		Backend: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got <- request{string(body), r.Header.Get("authorization"), r.Trailer}
+		}),
+	})
+	body := strings.Repeat("0123456789", 10_000)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.URL(), struct{ io.Reader }{strings.NewReader(body)}) // chunked
+	require.NoError(t, err)
+	req.Trailer = http.Header{"Authorization": {"Bearer mine"}, "X-Sum": {"1"}}
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	r := <-got
+	require.Equal(t, body, r.body)
+	require.Regexp(t, wellFormedToken, r.authorization)
+	require.Empty(t, r.trailer.Get("authorization"))
 	p.NeverTrapped()
 }
 

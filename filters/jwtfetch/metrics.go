@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
 	"github.com/wasmfleet/wasmfleet/filters/internal/metric"
@@ -23,9 +21,7 @@ type metrics struct {
 
 // newMetrics defines the metrics of an object, of which a proxy may have several: each has its own.
 func newMetrics(object, cluster string) *metrics {
-	// Istio makes a label of what follows wasm_filter, up to the next point.
-	name := "wasm_filter." + strings.ReplaceAll(object, ".", "_") + ".jwtfetch."
-	m := &metrics{name: name, where: "jwtfetch: " + object + ": " + cluster + ": "}
+	m := &metrics{name: metric.Prefix(object, "jwtfetch"), where: "jwtfetch: " + object + ": " + cluster + ": "}
 	m.fetches = metric.NewCounter(m.keep("fetches.total"))
 	m.denied = metric.NewCounter(m.keep("denied.total"))
 	m.expiry = metric.NewGauge(m.keep("token.expiry.timestamp.seconds"))
@@ -44,17 +40,6 @@ func (m *metrics) keep(name string) string {
 	name = m.name + name
 	m.names = append(m.names, name)
 	return name
-}
-
-// objectName is the Istio object behind the name that the host knows a plugin by, as namespace/name. Istio's name for it is
-// web.jwtfetch, in some versions with something before a slash and behind a tilde.
-func objectName(plugin string) string {
-	plugin = plugin[strings.LastIndexByte(plugin, '/')+1:]
-	plugin, _, _ = strings.Cut(plugin, "~")
-	if plugin == "" {
-		return "unnamed"
-	}
-	return strings.Replace(plugin, ".", "/", 1)
 }
 
 // fetching implements logger.

@@ -6,6 +6,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
+	"github.com/wasmfleet/wasmfleet/filters/internal/metric"
 	"github.com/wasmfleet/wasmfleet/filters/internal/pluginconfig"
 )
 
@@ -96,8 +97,7 @@ func (p *pluginContext) OnPluginStart(int) types.OnPluginStartStatus {
 	} else {
 		tokens = p.vm.localStore(key, first)
 	}
-	name, _ := proxywasm.GetProperty([]string{"plugin_name"})
-	p.metrics = newMetrics(objectName(string(name)), p.config.upstream.cluster)
+	p.metrics = newMetrics(metric.Object(), p.config.upstream.cluster)
 	send := callout(&p.config)
 	p.fetcher = &fetcher{
 		config: &p.config,

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3" // in docs/jwtfetch/credential-injector.yaml
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
@@ -156,6 +158,38 @@ func TestDenialOfGRPC(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.Status)
 	require.Equal(t, "14", r.Header.Get("grpc-status"))
 	require.Contains(t, r.Header.Get("grpc-message"), "there is no valid token")
+	p.NeverTrapped()
+}
+
+// What README says of retries and mirrors: they are copies of the request, made behind the filter, and carry what it carries.
+func TestRetriesAndMirrorsCarryTheToken(t *testing.T) {
+	t.Parallel()
+	mirrored := make(chan string, 100)
+	var tries atomic.Int64
+	seen := make(chan string, 100)
+	_, addresses := upstreams(t, map[string]string{"/mirror": "outbound|80||mirror.internal"}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mirrored <- r.Header.Get("authorization")
+	}))
+	routes, more := upstreams(t, map[string]string{"/": "outbound|80||api.internal"}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("authorization")
+		if tries.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	maps.Copy(addresses, more)
+	action := routes[0].GetRoute()
+	action.RetryPolicy = &routev3.RetryPolicy{RetryOn: "5xx"}
+	action.RequestMirrorPolicies = []*routev3.RouteAction_RequestMirrorPolicy{{Cluster: "outbound|80||mirror.internal"}}
+	p := start(t, envoytest.Setup{
+		Filters: envoytest.Chain(envoytest.Filter(t, "jwtfetch", `{hosts: [api.internal], upstream: {host: token.internal, port: 80},
+			request: {path: /auth}, token: {json: /access_token}, lifetime: {json: /expires_in}}`)),
+		Routes: routes, Upstreams: addresses,
+	})
+	require.Equal(t, http.StatusOK, p.Get("/").Status)
+	first := <-seen
+	require.Regexp(t, wellFormedToken, first)
+	require.Equal(t, first, <-seen, "the retry")
+	require.Equal(t, first, <-mirrored, "the mirror, whose host is not in hosts")
 	p.NeverTrapped()
 }
 

@@ -3,6 +3,8 @@
 package main_test
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -39,11 +41,13 @@ func TestScope(t *testing.T) {
 		"/other": "outbound|443||other.example.com", "/passthrough": "PassthroughCluster", "/inbound": "inbound|8080||",
 		"/plain": "api.example.org", "/apex": "outbound|80||example.net",
 	}
+	many := map[string]string{"/many": "outbound|443||*.example.com"}
 	routes, addresses := upstreams(t, inScope, sandbox.Echo)
 	more, others := upstreams(t, outside, sandbox.Echo)
-	for cluster, address := range others {
-		addresses[cluster] = address
-	}
+	maps.Copy(addresses, others)
+	manyRoutes, manyAddresses := upstreams(t, many, sandbox.Echo)
+	maps.Copy(addresses, manyAddresses)
+	more = append(more, manyRoutes...)
 	p := start(t, envoytest.Setup{
 		Filters: envoytest.Chain(envoytest.Filter(t, "jwtfetch", `{hosts: [api.example.com, '*.example.net'], upstream: {host: token.internal, port: 80},
 			request: {path: /auth}, token: {json: /access_token}, lifetime: {json: /expires_in}, exposeTokenToClients: {header: x-auth}}`)),
@@ -57,10 +61,15 @@ func TestScope(t *testing.T) {
 	}
 	for path := range outside {
 		for _, host := range []string{"api.example.com", "a.example.net", "other"} {
-			got := p.Get(path, "authorization", "mine", "host", host)
-			require.Equal(t, "mine", got.Upstream(t).Headers["authorization"], path)
-			require.Empty(t, got.Header.Get("x-auth"), path)
+			got, header := call(p, path, host)
+			require.Equal(t, "mine", got["authorization"], path)
+			require.Equal(t, host, got["host"])
+			require.Empty(t, header.Get("x-auth"), path)
 		}
+	}
+	for host, want := range map[string]string{"api.example.com": "^Bearer ", "API.example.com:443": "^Bearer ", "other.example.com": "^mine$"} {
+		got, _ := call(p, "/many", host)
+		require.Regexp(t, want, got["authorization"], "of a cluster for many hosts, %s", host)
 	}
 	// Without a token, only who should have had one is denied.
 	p = start(t, envoytest.Setup{
@@ -77,6 +86,21 @@ func TestScope(t *testing.T) {
 		require.Equal(t, http.StatusOK, p.Get(path).Status, path)
 	}
 	p.NeverTrapped()
+}
+
+// call sends a request with an authorization of its own to what it calls host, and returns the headers at the upstream and of the answer.
+func call(p *envoytest.Proxy, path, host string) (atUpstream map[string]string, answer http.Header) {
+	p.T.Helper()
+	req, err := http.NewRequestWithContext(p.T.Context(), http.MethodGet, p.URL()+path, nil)
+	require.NoError(p.T, err)
+	req.Host = host
+	req.Header.Set("authorization", "mine")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(p.T, err)
+	defer resp.Body.Close()
+	var got sandbox.Request
+	require.NoError(p.T, json.NewDecoder(resp.Body).Decode(&got))
+	return got.Headers, resp.Header
 }
 
 // Everything else that the mesh calls from this proxy goes on without a token, at full speed and 0 times with one.
@@ -97,7 +121,7 @@ func TestNoTokenForOthersUnderLoad(t *testing.T) {
 		Routes:    append(routes, in...),
 		Upstreams: addresses,
 	})
-	to, toOther := p.Traffic(2, "/scoped", hasToken), p.Traffic(2, "/other", envoytest.OK, "host: api.example.com")
+	to, toOther := p.Traffic(2, "/scoped", hasToken), p.Traffic(2, "/other", envoytest.OK)
 	to.AtLeast(envoytest.Size(2000, 100_000))
 	toOther.AtLeast(envoytest.Size(2000, 100_000))
 	to.Stop()

@@ -78,18 +78,3 @@ func TestHasPath(t *testing.T) {
 	}
 	require.True(t, (&config{}).hasPath("/anything"), "no paths: all")
 }
-
-func TestObjectName(t *testing.T) {
-	t.Parallel()
-	for plugin, want := range map[string]string{
-		"web.jwtfetch":     "web/jwtfetch",
-		"web.jwtfetch.two": "web/jwtfetch.two",
-		"extensions.istio.io/wasmplugin/web.jwtfetch":                                   "web/jwtfetch",
-		"extensions.istio.io/trafficextension/web.jwtfetch~istio-translated-wasmplugin": "web/jwtfetch",
-		"jwtfetch": "jwtfetch",
-		"":         "unnamed",
-		"a/":       "unnamed",
-	} {
-		require.Equal(t, want, objectName(plugin), plugin)
-	}
-}

@@ -18,6 +18,9 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 )
 
+// Dir is where a repository has its filters.
+const Dir = "filters"
+
 // File is the file that makes a folder a filter.
 const File = "plugin.yaml"
 
@@ -74,6 +77,10 @@ func ValidName(name string) bool { return nameSyntax.MatchString(name) }
 
 // Load reads every filter below dir, sorted by name; what is wrong in a plugin.yaml is a finding. Folders without a plugin.yaml (such as internal) are not filters.
 func Load(dir string) ([]Filter, error) {
+	// A repository may have none; a folder that somebody names is there.
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && dir != Dir {
+		return nil, cli.Usage("no folder of filters at %s, so rules that read their plugin.yaml would see nothing. give it with --filters", dir)
+	}
 	files, err := filepath.Glob(filepath.Join(dir, "*", File))
 	if err != nil {
 		return nil, err

@@ -55,6 +55,16 @@ func measure(n *yaml.Node, depth int, left *int) error {
 	case *left < 0:
 		return fmt.Errorf("more than %d values, aliases counted at each use. write less", maxNodes)
 	}
+	if n.Kind == yaml.MappingNode {
+		lines := map[string]int{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			if first, twice := lines[key.Value]; twice && key.Kind == yaml.ScalarNode && key.Value != "<<" {
+				return fmt.Errorf("line %d: key %q is also in line %d: readers take one of the two, and not all the same. remove one", key.Line, key.Value, first)
+			}
+			lines[key.Value] = key.Line
+		}
+	}
 	if n.Kind == yaml.AliasNode {
 		return measure(n.Alias, depth+1, left)
 	}

@@ -28,6 +28,9 @@ var ruleSchema = Rule{
 	},
 }
 
+// maxObjectBytes is what etcd stores at most in one request, less than its 1.5 MiB for what the API server adds.
+const maxObjectBytes = 1 << 20
+
 func checkSchema(minor string, objects []manifests.Object, asWritten bool, found report) {
 	problemsOf, errs := make([][]crd.Problem, len(objects)), make([]error, len(objects))
 	var group errgroup.Group
@@ -41,6 +44,9 @@ func checkSchema(minor string, objects []manifests.Object, asWritten bool, found
 	_ = group.Wait()
 	for i, o := range objects {
 		problems, err := problemsOf[i], errs[i]
+		if len(o.YAML) > maxObjectBytes {
+			found(atObject(o), "%d bytes: the API server takes no object over 1 MiB or so. make it smaller", len(o.YAML))
+		}
 		switch {
 		case errors.Is(err, crd.ErrUnknown) && !asWritten: // the istio-version rule says so
 		case errors.Is(err, crd.ErrUnknown):

@@ -58,6 +58,11 @@ func (e Environment) Selection() selection.Environment {
 	return selection.Environment{RootNamespace: cmp.Or(e.RootNamespace, "istio-system"), Waypoints: e.Waypoints, Said: e.Waypoints != nil}
 }
 
+var (
+	nameSyntax     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+	registrySyntax = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+)
+
 var waypointSyntax = regexp.MustCompile(`^[a-z0-9-]+/[a-z0-9.-]+$`)
 
 var istioSyntax = regexp.MustCompile(`^1\.[0-9]{1,3}$`)
@@ -85,6 +90,10 @@ func Load(manifests, name string) (Environment, error) {
 
 func (e Environment) check(file string) error {
 	switch {
+	case !nameSyntax.MatchString(e.Name):
+		return cli.Finding("%s: environment %q: Argo CD's Application is called so, and wants lower-case letters, digits and dashes, at most 40. rename the folder", file, e.Name)
+	case e.Registry != "" && !registrySyntax.MatchString(e.Registry):
+		return cli.Finding("%s: registry %q: want host/path in lower case, without scheme and without a slash at the end", file, e.Registry)
 	case e.Upstream == "":
 		return cli.Finding("%s: upstream is missing. want the environment that pins come from, or none", file)
 	case e.Upstream == e.Name:

@@ -97,7 +97,7 @@ func (c Preflight) plugin(ctx context.Context, r *manifests.Result, p manifests.
 	if err != nil {
 		return nil, err
 	}
-	var refused *Refused
+	var refused *envoy.Refused
 	switch err := Check(ctx, program, rendered, module); {
 	case errors.As(err, &refused):
 		// The filter's words say what, the schema knows where.

@@ -48,7 +48,7 @@ git -c user.name=test -c user.email=test@localhost commit -qm fleet`, content)
 // Programs puts the programs that make has built in root into dir, a clone of it.
 func Programs(t *testing.T, root, dir string) {
 	t.Helper()
-	bash(t, root, `rm -rf "$0/bin" && cp -R bin "$0/bin" && touch "$0"/bin/*`, dir)
+	bash(t, root, `mkdir -p "$0/bin" && cp bin/filterbuild bin/wasmfleet "$0/bin" && touch "$0"/bin/*`, dir)
 }
 
 // Modules puts what make has built in from into dir, a clone of it: there is nothing to compile.

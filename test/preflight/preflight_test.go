@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 			if tc.refused == "" {
 				require.NoError(t, err)
 			} else {
-				var refused *preflight.Refused
+				var refused *envoy.Refused
 				require.ErrorAs(t, err, &refused)
 				require.Equal(t, tc.refused, refused.Reason)
 			}
@@ -81,7 +81,7 @@ func TestCheckEndlessLoop(t *testing.T) {
 }
 
 func TestCheckCannotAsk(t *testing.T) {
-	var refused *preflight.Refused
+	var refused *envoy.Refused
 	err := preflight.Check(t.Context(), "/no/envoy", fussy(t, "{}"), nil)
 	require.ErrorContains(t, err, "running /no/envoy")
 	require.NotErrorAs(t, err, &refused)

@@ -23,7 +23,7 @@ import (
 const root = "../.."
 
 // The product's own modules run upstream only, and demonstrate the samples to Istio, Kubernetes and Argo CD.
-var upstreamOnly = []string{"test/e2e/", "test/policy/"}
+var upstreamOnly = []string{"test/e2e/", "test/policy/", "test/tokens/"}
 
 // No Go file of the product names a filter or an environment of this tree: it would break in a fork that has no such. A fixture may be
 // called the same; its name is then in a testdata folder beside the file that names it.

@@ -23,8 +23,8 @@ func repository(t *testing.T) string {
 		require.NoError(t, err)
 		write(t, filepath.Join(dir, name), data)
 	}
-	write(t, filepath.Join(dir, "manifests/overlays/dev/environment.yaml"), []byte("upstream: none\nistio: \"1.31\"\n"))
-	write(t, filepath.Join(dir, "manifests/overlays/dev/kustomization.yaml"), []byte("resources:\n- ../../base/other\ncomponents:\n- digests\n"))
+	write(t, filepath.Join(dir, "manifests/overlays/home/environment.yaml"), []byte("upstream: none\nistio: \"1.31\"\n"))
+	write(t, filepath.Join(dir, "manifests/overlays/home/kustomization.yaml"), []byte("resources:\n- ../../base/other\ncomponents:\n- digests\n"))
 	write(t, filepath.Join(dir, "manifests/base/other/wasmplugin.yaml"), []byte("spec:\n  priority: 30\n"))
 	return dir
 }
@@ -66,7 +66,7 @@ istio: '>=1.28'
 callouts: []
 `, read("filters/add-header-2/plugin.yaml"))
 	require.Contains(t, read("manifests/base/add-header-2/wasmplugin.yaml"), "  priority: 40\n", "above what is there")
-	require.Equal(t, "resources:\n- ../../base/other\ncomponents:\n- digests\n", read("manifests/overlays/dev/kustomization.yaml"), "promote adds it, with its pin")
+	require.Equal(t, "resources:\n- ../../base/other\ncomponents:\n- digests\n", read("manifests/overlays/home/kustomization.yaml"), "promote adds it, with its pin")
 }
 
 func TestRefuses(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 	"github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
@@ -74,7 +75,7 @@ func (s *session) check(ctx context.Context, v *version) error {
 		return nil
 	}
 	err := preflight.Check(ctx, s.envoy, v.Plugin, v.Module)
-	var refused *preflight.Refused
+	var refused *envoy.Refused
 	switch {
 	case err == nil:
 		s.accepted[key] = true

@@ -285,7 +285,7 @@ func (f *full) preflightRefuses(object string) {
 			require.NoError(f, err)
 			continue
 		}
-		var reason *preflight.Refused
+		var reason *envoy.Refused
 		require.ErrorAs(f, err, &reason)
 		f.Logf("preflight: %v", err)
 	}

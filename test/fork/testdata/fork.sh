@@ -54,8 +54,8 @@ components:
 - digests
 Y
 cd ../../..
+perl -pi -e 's|^(.*)namespace: web-\*|$1namespace: web-*\n  - server: https://kubernetes.default.svc\n    namespace: shop-*|; s/schedule: .*/schedule: 0 6 * * 1-5/; s/duration: .*/duration: 4h/' manifests/argocd/appproject.yaml
 make -s render
-perl -pi -e 's/namespace: web-\*/namespace: "*-production"/; s/schedule: .*/schedule: 0 6 * * 1-5/; s/duration: .*/duration: 4h/' manifests/argocd/appproject.yaml
 commit 'A second namespace, other hours'
 
 git rm -rq .github

@@ -6,6 +6,7 @@
   (data (i32.const 1024) "fussy: parsing plugin configuration: want \"none\"\n\c3\a9t cetera")
   (func (export "proxy_abi_version_0_2_1"))
   (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
   (func (export "proxy_on_configure") (param $context i32) (param $size i32) (result i32)
     (if (i32.gt_u (local.get $size) (i32.const 500)) (then (loop $ever (br $ever))))
     (if (i32.gt_u (local.get $size) (i32.const 50)) (then (unreachable)))
