@@ -59,7 +59,7 @@ func (m *Module) Refusals(envoys []string) []string {
 			return istiocompat.Import(i.Module, i.Name, m.ABI, envoy)
 		})
 		switch {
-		case len(missing) == len(envoys):
+		case len(missing) > 0 && len(missing) == len(envoys):
 			add("import %s.%s is not provided by Envoy%s", i.Module, i.Name, cause(i))
 		case len(missing) > 0:
 			add("import %s.%s is not provided by Envoy %s%s", i.Module, i.Name, strings.Join(missing, ", "), cause(i))

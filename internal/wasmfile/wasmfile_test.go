@@ -35,6 +35,7 @@ func TestLint(t *testing.T) {
 			}
 			if strings.HasPrefix(name, "ok") {
 				require.Empty(t, got)
+				require.Empty(t, m.Refusals(nil), "no Envoy refuses nothing")
 				return
 			}
 			out := strings.TrimSuffix(file, ".wasm") + ".out"
