@@ -93,6 +93,16 @@ func TestLimits(t *testing.T) {
 	require.Empty(t, m.Policy(wasmfile.Limits{Bytes: 6 << 20, MemoryBytes: wasmfile.MaxMemoryBytes, NoCallback: true}))
 }
 
+// A filter for newer Istios only may use what only their Envoys have.
+func TestLintFor(t *testing.T) {
+	module, err := os.ReadFile("testdata/lint/import-older-envoy.wasm")
+	require.NoError(t, err)
+	m, err := wasmfile.Read(module)
+	require.NoError(t, err)
+	require.NotEmpty(t, wasmfile.LintFor(m, ">=1.30", 0))
+	require.Empty(t, wasmfile.LintFor(m, ">=1.31", 0))
+}
+
 func FuzzRead(f *testing.F) {
 	files, err := filepath.Glob("testdata/lint/*.wasm")
 	require.NoError(f, err)
