@@ -4,6 +4,7 @@
 package examples
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ import (
 const root = "../.."
 
 func TestExamples(t *testing.T) {
-	envoy, err := envoy.FindEnvoy()
+	program, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	filters, err := catalog.Load(filepath.Join(root, "filters"))
 	require.NoError(t, err)
@@ -33,12 +34,28 @@ func TestExamples(t *testing.T) {
 			for _, e := range all {
 				t.Run(strings.TrimSuffix(filepath.Base(e.File), ".yaml"), func(t *testing.T) {
 					t.Parallel()
-					_, err := e.Run(t.Context(), example.Options{Envoy: envoy, Filter: f.Name, Module: module, Log: logTo(t)})
+					seen, err := e.Run(t.Context(), example.Options{Envoy: program, Filter: f.Name, Module: module, Log: logTo(t)})
 					require.NoError(t, err)
+					if whole := unpruned(t, f); whole != nil {
+						same, err := e.Run(t.Context(), example.Options{Envoy: program, Filter: f.Name, Module: whole, Log: logTo(t)})
+						require.NoError(t, err, "the module as TinyGo makes it does otherwise than the one that make build has trimmed")
+						require.Equal(t, same, seen, "trimming has changed what the filter does. report it, with the filter's source")
+					}
 				})
 			}
 		})
 	}
+}
+
+// unpruned is the module with all its exports, as TinyGo makes it; nil of a filter that is a module already. That both do the same is
+// the second lock on the build, which drops exports that it has proven to do nothing.
+func unpruned(t *testing.T, f catalog.Filter) []byte {
+	if _, err := os.Stat(filepath.Join(f.Dir, "module.wasm")); err == nil {
+		return nil
+	}
+	module, err := os.ReadFile(filepath.Join(root, "build", f.Name+".raw"))
+	require.NoError(t, err, `run "make build"`)
+	return module
 }
 
 // logTo shows Envoy's log when the test fails.
