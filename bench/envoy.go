@@ -19,6 +19,8 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // A chain is a listener with copies of one peer's filter; it answers every request itself.
