@@ -20,8 +20,12 @@ type Limits struct {
 
 // Lint lists what an Envoy of a supported Istio, or the next, would refuse in the module, and what would hurt it there. Each
 // finding ends with the remedy.
-func Lint(m *Module) []string {
-	return slices.Concat(m.Refusals(istiocompat.EnvoyMinors()), m.Doubts(), m.Policy(Limits{Bytes: MaxBytes, MemoryBytes: MaxMemoryBytes}))
+func Lint(m *Module) []string { return LintFor(m, "", 0) }
+
+// LintFor is Lint for a filter that is for Istio minors such as ">=1.29" and may have more bytes than others: its own bound.
+func LintFor(m *Module, istio string, bytes int) []string {
+	limits := Limits{Bytes: max(MaxBytes, bytes), MemoryBytes: MaxMemoryBytes}
+	return slices.Concat(m.Refusals(istiocompat.EnvoysFrom(istio)), m.Doubts(), m.Policy(limits))
 }
 
 // Doubts are the words for what no table holds: features, and how the start ends. An Envoy that loads the module has answered them.
@@ -59,7 +63,7 @@ func (m *Module) Refusals(envoys []string) []string {
 			return istiocompat.Import(i.Module, i.Name, m.ABI, envoy)
 		})
 		switch {
-		case len(missing) == len(envoys):
+		case len(missing) > 0 && len(missing) == len(envoys):
 			add("import %s.%s is not provided by Envoy%s", i.Module, i.Name, cause(i))
 		case len(missing) > 0:
 			add("import %s.%s is not provided by Envoy %s%s", i.Module, i.Name, strings.Join(missing, ", "), cause(i))
@@ -101,7 +105,7 @@ func (m *Module) Policy(limits Limits) []string {
 	var findings []string
 	add := func(format string, args ...any) { findings = append(findings, fmt.Sprintf(format, args...)) }
 	if m.Size > limits.Bytes {
-		add("module of %d bytes is over the limit of %d: every proxy of the fleet compiles it at start. make it smaller, or raise --max-size", m.Size, limits.Bytes)
+		add("module of %d bytes is over the limit of %d: every proxy of the fleet compiles it at start. make it smaller, or set size in plugin.yaml", m.Size, limits.Bytes)
 	}
 	if m.MemoryBytes > limits.MemoryBytes {
 		add("declares %d bytes of memory at start, the limit is %d: every worker of every proxy pays it. shrink the static data, or raise --max-memory", m.MemoryBytes, limits.MemoryBytes)

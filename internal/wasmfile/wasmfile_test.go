@@ -35,6 +35,7 @@ func TestLint(t *testing.T) {
 			}
 			if strings.HasPrefix(name, "ok") {
 				require.Empty(t, got)
+				require.Empty(t, m.Refusals(nil), "no Envoy refuses nothing")
 				return
 			}
 			out := strings.TrimSuffix(file, ".wasm") + ".out"
@@ -90,6 +91,16 @@ func TestLimits(t *testing.T) {
 	require.Contains(t, strict[1], "declares 131072 bytes of memory at start, the limit is 65536")
 	require.Contains(t, strict[2], "it would do nothing")
 	require.Empty(t, m.Policy(wasmfile.Limits{Bytes: 6 << 20, MemoryBytes: wasmfile.MaxMemoryBytes, NoCallback: true}))
+}
+
+// A filter for newer Istios only may use what only their Envoys have.
+func TestLintFor(t *testing.T) {
+	module, err := os.ReadFile("testdata/lint/import-older-envoy.wasm")
+	require.NoError(t, err)
+	m, err := wasmfile.Read(module)
+	require.NoError(t, err)
+	require.NotEmpty(t, wasmfile.LintFor(m, ">=1.30", 0))
+	require.Empty(t, wasmfile.LintFor(m, ">=1.31", 0))
 }
 
 func FuzzRead(f *testing.F) {

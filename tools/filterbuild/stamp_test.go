@@ -97,7 +97,7 @@ func TestStamp(t *testing.T) {
 		"an embedded file":            {add("filters/f/words.txt", "more"), false},
 		"plugin.yaml":                 {add("filters/f/plugin.yaml", "size: 90kB\n"), false},
 		"a flag": {func(_ *testing.T, _ string, b *builder) {
-			b.compiler.flags = append(b.compiler.flags[:len(b.compiler.flags):len(b.compiler.flags)], "-tags=x")
+			b.compiler.flags = append(b.compiler.flags[:len(b.compiler.flags):len(b.compiler.flags)], "-opt=1")
 		}, false},
 		"a test":                       {add("filters/f/main_test.go", "// more\n"), true},
 		"a file for the host":          {add("filters/f/host.go", "// more\n"), true},

@@ -73,7 +73,7 @@ func newJob(o options, arg string) (job, error) {
 	if err != nil {
 		return j, cli.Finding("%s: %w", modulePath, err)
 	}
-	if findings := wasmfile.Lint(m); len(findings) > 0 {
+	if findings := wasmfile.LintFor(m, j.filter.Istio, j.filter.Limit()); len(findings) > 0 {
 		return j, cli.Finding("%s: %s", modulePath, strings.Join(findings, "; "))
 	}
 	j.image, err = image.BuildRead(j.module, m, j.filter, o.form)
