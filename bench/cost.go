@@ -65,7 +65,7 @@ func measureCost(ctx context.Context, o options, peers []peer, stderr io.Writer)
 }
 
 // perRequest is the CPU time of Envoy per request to the chain, in microseconds.
-func (e *envoy) perRequest(ctx context.Context, c chain, duration time.Duration) (float64, error) {
+func (e *running) perRequest(ctx context.Context, c chain, duration time.Duration) (float64, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0, err

@@ -19,6 +19,8 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // A chain is a listener with copies of one peer's filter; it answers every request itself.
@@ -85,8 +87,8 @@ func newChains(peers []peer, copies int) ([]chain, error) {
 	return chains, nil
 }
 
-// envoy is a running Envoy with one listener per chain.
-type envoy struct {
+// running is an Envoy with one listener per chain.
+type running struct {
 	chains []chain
 	cmd    *exec.Cmd
 	log    string
@@ -94,7 +96,7 @@ type envoy struct {
 }
 
 // startEnvoy runs path until stop is called. Its configuration and log lie in dir.
-func startEnvoy(ctx context.Context, path, dir string, workers int, chains []chain) (*envoy, error) {
+func startEnvoy(ctx context.Context, path, dir string, workers int, chains []chain) (*running, error) {
 	resources := &bootstrapv3.Bootstrap_StaticResources{}
 	for _, c := range chains {
 		l, err := c.listener()
@@ -121,7 +123,7 @@ func startEnvoy(ctx context.Context, path, dir string, workers int, chains []cha
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %q: %w", path, err)
 	}
-	e := &envoy{chains: chains, cmd: cmd, log: log.Name(), done: make(chan struct{})}
+	e := &running{chains: chains, cmd: cmd, log: log.Name(), done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // how it ended is in the log
 		close(e.done)
@@ -130,7 +132,7 @@ func startEnvoy(ctx context.Context, path, dir string, workers int, chains []cha
 }
 
 // ready waits until every chain answers as it should.
-func (e *envoy) ready(ctx context.Context) error {
+func (e *running) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
@@ -157,7 +159,7 @@ func (e *envoy) ready(ctx context.Context) error {
 }
 
 // stop ends the process and waits for its end.
-func (e *envoy) stop() {
+func (e *running) stop() {
 	_ = e.cmd.Process.Signal(syscall.SIGTERM) // fails only when it has ended already
 	select {
 	case <-e.done:

@@ -43,6 +43,7 @@ func filter(code *corev3.AsyncDataSource, capabilities []string) (*hcmv3.HttpFil
 		for _, name := range capabilities {
 			allowed[name] = &wasmv3.SanitizationConfig{}
 		}
+		//nolint:staticcheck // its new place, in vm_config, is unknown to the Envoys of Istio up to 1.31
 		plugin.CapabilityRestrictionConfig = &wasmv3.CapabilityRestrictionConfig{AllowedCapabilities: allowed}
 	}
 	return envoy.Static("module", &wasmfilterv3.Wasm{Config: plugin})

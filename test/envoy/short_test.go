@@ -20,6 +20,4 @@ const (
 	swapGrowth   = 32 * megabyte
 
 	hostileRequests = 500 // of each HTTP version
-
-	herdProxies = 3
 )

@@ -20,6 +20,4 @@ const (
 	swapGrowth   = 12 * megabyte
 
 	hostileRequests = 10_000 // of each HTTP version
-
-	herdProxies = 5
 )

@@ -133,7 +133,7 @@ func Read(file string) (*Example, error) {
 
 var (
 	yamlError    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
-	wrongType    = regexp.MustCompile("^cannot unmarshal (?:!!\\w+ )?(.*) into (\\S+)$")
+	wrongType    = regexp.MustCompile(`^cannot unmarshal (?:!!\w+ )?(.*) into (\S+)$`)
 	unknownField = regexp.MustCompile(`^field (\S+) not found in type example\.(\w+)$`)
 )
 
