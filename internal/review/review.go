@@ -27,9 +27,15 @@ import (
 type Change struct {
 	Environment string   `json:"environment"`
 	Objects     []Object `json:"objects"`
-	Before      []string `json:"chainBefore"` // the filters in the order of the chain
-	After       []string `json:"chainAfter"`
+	Chains      []Chain  `json:"chains"`
 	Images      []Image  `json:"images"`
+}
+
+// Chain is the filters of a namespace in their order. No proxy has those of two namespaces, but for the root namespace's.
+type Chain struct {
+	Namespace string   `json:"namespace"`
+	Before    []string `json:"before"`
+	After     []string `json:"after"`
 }
 
 // Object is an object that came, went or changed.
@@ -138,12 +144,18 @@ func compare(ctx context.Context, modules Modules, before, after map[string][]by
 			}
 		}
 	}
-	pinsBefore, pinsAfter := map[string]string{}, map[string]string{}
-	if c.Before, err = chain(before, pinsBefore); err != nil {
+	chainsBefore, pinsBefore, err := chains(before)
+	if err != nil {
 		return c, err
 	}
-	if c.After, err = chain(after, pinsAfter); err != nil {
+	chainsAfter, pinsAfter, err := chains(after)
+	if err != nil {
 		return c, err
+	}
+	namespaces := maps.Clone(chainsBefore)
+	maps.Copy(namespaces, chainsAfter)
+	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
+		c.Chains = append(c.Chains, Chain{namespace, chainsBefore[namespace], chainsAfter[namespace]})
 	}
 	for _, filter := range slices.Sorted(maps.Keys(pinsAfter)) {
 		if was, ok := pinsBefore[filter]; ok && was != pinsAfter[filter] {
@@ -207,18 +219,32 @@ func fieldDiffs(was, is map[string]string) []Field {
 	return diffs
 }
 
-// chain is the filters in their order; the url of each goes to pins.
-func chain(files map[string][]byte, pins map[string]string) ([]string, error) {
+// chains are the filters in their order, by namespace, and the images by the objects that run them.
+func chains(files map[string][]byte) (byNamespace map[string][]string, pins map[string]string, err error) {
 	plugins, err := plugin.Plugins(files)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var names []string
+	byNamespace, pins = map[string][]string{}, map[string]string{}
 	for _, p := range plugins {
-		names = append(names, fmt.Sprintf("%s (%s %d)", p.Name, p.PhaseName(), p.Spec.Priority.GetValue()))
-		pins[p.Name] = strings.TrimPrefix(p.Spec.Url, "oci://")
+		byNamespace[p.Namespace] = append(byNamespace[p.Namespace], fmt.Sprintf("%s (%s %d)", p.Name, p.PhaseName(), p.Spec.Priority.GetValue()))
 	}
-	return names, nil
+	for _, p := range plugins {
+		name := p.Name
+		if len(byNamespace) > 1 {
+			name = p.Namespace + "/" + name
+		}
+		pins[name] = strings.TrimPrefix(p.Spec.Url, "oci://")
+	}
+	return byNamespace, pins, nil
+}
+
+// of says whose chain it is where there are several.
+func (c Change) of(chain Chain) string {
+	if len(c.Chains) < 2 {
+		return ""
+	}
+	return " of " + chain.Namespace
 }
 
 // compareModules says what the new module is beside the old one. Both must be had from the registry, or from build/.
@@ -288,9 +314,11 @@ func Text(w io.Writer, changes []Change) {
 				fmt.Fprintf(w, "            %s\n", n)
 			}
 		}
-		if !slices.Equal(c.Before, c.After) {
-			fmt.Fprintf(w, "  chain   before: %s\n", strings.Join(c.Before, " → "))
-			fmt.Fprintf(w, "          after:  %s\n", strings.Join(c.After, " → "))
+		for _, chain := range c.Chains {
+			if !slices.Equal(chain.Before, chain.After) {
+				fmt.Fprintf(w, "  chain%s   before: %s\n", c.of(chain), strings.Join(chain.Before, " → "))
+				fmt.Fprintf(w, "          after:  %s\n", strings.Join(chain.After, " → "))
+			}
 		}
 	}
 	if len(changes) == 0 {
@@ -335,11 +363,18 @@ func Markdown(w io.Writer, changes []Change) {
 			}
 		}
 		fmt.Fprint(w, "\n```mermaid\nflowchart LR\n")
-		if slices.Equal(c.Before, c.After) {
-			mermaid(w, "chain", "the filter chain, unchanged", c.After)
-		} else {
-			mermaid(w, "before", "before", c.Before)
-			mermaid(w, "after", "after", c.After)
+		for i, chain := range c.Chains {
+			id := ""
+			if i > 0 {
+				id = fmt.Sprint(i + 1)
+			}
+			switch whose := c.of(chain); {
+			case !slices.Equal(chain.Before, chain.After):
+				mermaid(w, "before"+id, "before"+whose, chain.Before)
+				mermaid(w, "after"+id, "after"+whose, chain.After)
+			case len(c.Chains) == 1:
+				mermaid(w, "chain", "the filter chain, unchanged", chain.After)
+			}
 		}
 		fmt.Fprint(w, "```\n\n")
 	}
