@@ -1,8 +1,10 @@
 package kustomize
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -18,7 +20,7 @@ type Files struct {
 // OnDisk are the files as they are.
 func OnDisk() Files { return Files{filesys.MakeFsOnDisk(), map[string][]byte{}} }
 
-// With are the files with other content in one of them, which must exist.
+// With are the files with other content in one of them, whose folder must exist.
 func (f Files) With(path string, content []byte) (Files, error) {
 	real, err := realPath(path)
 	if err != nil {
@@ -67,5 +69,10 @@ func realPath(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.EvalSymlinks(abs)
+	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) { // it is not written yet
+		dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+		return filepath.Join(dir, filepath.Base(abs)), err
+	}
+	return real, err
 }

@@ -142,15 +142,18 @@ func (e Environment) editPins(edit func(file string, content []byte, has Pins) (
 			return e, err
 		}
 	}
-	return e, nil
+	return e.pinnedFacts()
 }
 
 // Read is the content of a file of the tree, with what is changed in memory.
 func (e Environment) Read(file string) ([]byte, error) { return e.files.Read(file) }
 
-// With is the environment with other content in a file of the tree, in memory.
+// With is the environment with other content in a file of the tree, or with a new file, in memory.
 func (e Environment) With(file string, after []byte) (Environment, error) {
 	before, err := e.files.Read(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		before, err = nil, nil
+	}
 	if err != nil || bytes.Equal(before, after) {
 		return e, err
 	}
@@ -181,7 +184,7 @@ func (e Environment) Changed() (files []string) {
 func (e Environment) Save() error {
 	for _, u := range e.unsaved {
 		now, err := kustomize.OnDisk().Read(u.file)
-		if err != nil {
+		if err != nil && !(u.before == nil && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 		if !bytes.Equal(now, u.before) {

@@ -38,7 +38,7 @@ type Object struct {
 type Plugin struct {
 	*plugin.Plugin
 	Object Object
-	Filter *catalog.Filter // nil for an image that no filter of this repository makes
+	Filter *catalog.Filter // as the pinned module is; nil for an image of which nothing is known
 }
 
 // Build renders the environment in memory. Step is told what comes next.
@@ -55,7 +55,11 @@ func Build(env Environment, filters []catalog.Filter, step func(what string)) (*
 		return nil, err
 	}
 	r.Rendered = r.Objects
-	if r.Plugins, r.Undecoded = pluginsOf(r.Objects, filters); r.Undecoded != nil {
+	facts, err := env.Facts()
+	if err != nil {
+		return nil, err
+	}
+	if r.Plugins, r.Undecoded = pluginsOf(r.Objects, filters, facts); r.Undecoded != nil {
 		return r, nil
 	}
 	r.Rendered, err = r.inAPI(plugin.APIOf(env.API))
@@ -130,7 +134,7 @@ func fileName(r *resource.Resource, severalNamespaces bool) string {
 }
 
 // pluginsOf are the plugins among the objects. EnvoyFilters are none: who writes one means what it says.
-func pluginsOf(objects []Object, filters []catalog.Filter) ([]Plugin, error) {
+func pluginsOf(objects []Object, filters []catalog.Filter, facts map[string]ModuleFacts) ([]Plugin, error) {
 	byFile := map[string]Object{}
 	for _, o := range objects {
 		byFile[o.File] = o
@@ -150,6 +154,9 @@ func pluginsOf(objects []Object, filters []catalog.Filter) ([]Plugin, error) {
 				p.Filter = &filters[i]
 			}
 		}
+		_, digest, _ := strings.Cut(d.Spec.Url, "@")
+		known, ok := facts[digest]
+		p.Filter = withFacts(p.Filter, known, ok)
 		plugins = append(plugins, p)
 	}
 	return plugins, nil

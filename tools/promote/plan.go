@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
@@ -16,9 +17,10 @@ import (
 
 // offer is what may be promoted, and the file that says so.
 type offer struct {
-	pins manifests.Pins
-	file string
-	hint string // what brings more pins into the file
+	pins  manifests.Pins
+	facts map[string]manifests.ModuleFacts // by digest, as far as they are known
+	file  string
+	hint  string // what brings more pins into the file
 }
 
 // offered are the pins of the references file or of the upstream.
@@ -28,7 +30,11 @@ func offered(o options, env manifests.Environment) (offer, error) {
 		return offer{}, cli.Usage("%s takes its pins from %s. promote references to an environment whose upstream is none, then from there", env.Name, env.Upstream)
 	case o.refs != "":
 		pins, err := readRefs(o.refs, o.unpublished)
-		return offer{pins, o.refs, "publish it first"}, err
+		if err != nil {
+			return offer{}, err
+		}
+		facts, err := published(o.filters, pins)
+		return offer{pins, facts, o.refs, "publish it first"}, err
 	case env.Entry():
 		return offer{}, cli.Usage("%s has no upstream: say which images with --refs FILE, as publish wrote it", env.Name)
 	}
@@ -40,7 +46,23 @@ func offered(o options, env manifests.Environment) (offer, error) {
 	if err != nil {
 		return offer{}, err
 	}
-	return offer{pins, upstream.PinsFile(), "promote it to " + upstream.Name + " first"}, nil
+	facts, err := upstream.Facts()
+	return offer{pins, facts, upstream.PinsFile(), "promote it to " + upstream.Name + " first"}, err
+}
+
+// published are the facts of what was just published: those of the sources.
+func published(dir string, pins manifests.Pins) (map[string]manifests.ModuleFacts, error) {
+	filters, err := catalog.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	facts := map[string]manifests.ModuleFacts{}
+	for _, f := range filters {
+		if ref, ok := pins[f.Name]; ok {
+			facts[ref.Digest] = manifests.FactsOf(f)
+		}
+	}
+	return facts, nil
 }
 
 // readRefs reads one reference a line; empty lines and comments are skipped.
@@ -141,6 +163,15 @@ func plan(env manifests.Environment, offer offer, filters []string, say func(for
 				p.changes = append(p.changes, change{filter, from, pins[filter]})
 			}
 		}
+	}
+	facts := map[string]manifests.ModuleFacts{}
+	for _, ref := range pins {
+		if known, ok := offer.facts[ref.Digest]; ok {
+			facts[ref.Digest] = known
+		}
+	}
+	if p.env, err = p.env.WithFacts(facts); err != nil {
+		return p, err
 	}
 	if p.env, err = p.env.WithPins(pins); err != nil {
 		return p, fmt.Errorf("pinning in %s: %w", env.Name, err)
