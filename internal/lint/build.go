@@ -2,6 +2,8 @@ package lint
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
@@ -10,6 +12,27 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
+
+// Load is Build for a verb of the command line: of the environments of these names, or of all, with the filters of a folder. Hints and
+// progress go to stderr.
+func Load(verb, dir, filters string, names []string, stderr io.Writer) ([]*manifests.Result, []Finding, error) {
+	envs, err := manifests.LoadAll(dir, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	return BuildFor(verb, envs, filters, stderr)
+}
+
+// BuildFor is Build for a verb that has its environments.
+func BuildFor(verb string, envs []manifests.Environment, filters string, stderr io.Writer) ([]*manifests.Result, []Finding, error) {
+	known, err := catalog.Load(filters)
+	if err != nil {
+		return nil, nil, err
+	}
+	bar := cli.NewProgress(stderr)
+	defer bar.End()
+	return Build(envs, known, func(format string, args ...any) { fmt.Fprintf(stderr, verb+": "+format+"\n", args...) }, bar.Step)
+}
 
 // Build builds every environment in memory and applies the rules. Say is told hints; step, what comes next.
 func Build(envs []manifests.Environment, filters []catalog.Filter, say func(format string, args ...any), step func(what string)) ([]*manifests.Result, []Finding, error) {

@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/lint"
-	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
 	"github.com/wasmfleet/wasmfleet/internal/review"
 )
@@ -55,27 +53,16 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	case o.against == "":
 		return cli.Usage("--against is required")
 	}
-	envs, err := manifests.LoadAll(o.dir, args)
+	results, _, err := lint.Load("diff", o.dir, o.filters, args, stderr)
 	if err != nil {
 		return err
 	}
-	filters, err := catalog.Load(o.filters)
-	if err != nil {
-		return err
-	}
-	bar := cli.NewProgress(stderr)
-	defer bar.End()
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "diff: "+format+"\n", args...) }
-	results, _, err := lint.Build(envs, filters, say, bar.Step)
-	if err != nil {
-		return err
-	}
 	source := modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP, Offline: o.offline}, say)
 	changes, err := review.Compare(ctx, announced{source, o.offline, say}, o.against, o.dir, results)
 	if err != nil {
 		return fmt.Errorf("--against: %w", err)
 	}
-	bar.End()
 	switch o.format {
 	case "json":
 		enc := json.NewEncoder(stdout)

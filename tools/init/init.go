@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/lint"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
@@ -115,15 +114,7 @@ func run(ctx context.Context, root string, to identity, wait time.Duration, stdo
 	if err != nil {
 		return err
 	}
-	filters, err := catalog.Load(filepath.Join(root, "filters"))
-	if err != nil {
-		return err
-	}
-	bar := cli.NewProgress(stderr)
-	defer bar.End()
-	say := func(format string, args ...any) { fmt.Fprintf(stderr, "init: "+format+"\n", args...) }
-	results, findings, err := lint.Build(envs, filters, say, bar.Step)
-	bar.End()
+	results, findings, err := lint.BuildFor("init", envs, filepath.Join(root, "filters"), stderr)
 	if err != nil {
 		return err
 	}

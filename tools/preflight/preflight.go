@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/lint"
-	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/modules"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
 )
@@ -49,21 +47,13 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	if o.format != "text" && o.format != "json" {
 		return cli.Usage("--format %q: want text or json", o.format)
 	}
-	envs, err := manifests.LoadAll(o.dir, args)
-	if err != nil {
-		return err
-	}
-	filters, err := catalog.Load(o.filters)
+	results, findings, err := lint.Load("preflight", o.dir, o.filters, args, stderr)
 	if err != nil {
 		return err
 	}
 	bar := cli.NewProgress(stderr)
 	defer bar.End()
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "preflight: "+format+"\n", args...) }
-	results, findings, err := lint.Build(envs, filters, say, bar.Step)
-	if err != nil {
-		return err
-	}
 	p := preflight.Preflight{
 		Modules: modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, say),
 		Say:     say,

@@ -9,7 +9,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/lint"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
@@ -103,14 +102,7 @@ func run(ctx context.Context, o options, filters []string, stdout, stderr io.Wri
 // apply renders the environment with the new pins in memory, and writes pins and rendered manifests when nothing is wrong with them.
 // Those are several files, and a crash between them leaves what `render --check` shows: new pins, and old rendered files.
 func apply(ctx context.Context, o options, next manifests.Environment, say func(format string, args ...any), stderr io.Writer) error {
-	catalog, err := catalog.Load(o.filters)
-	if err != nil {
-		return err
-	}
-	bar := cli.NewProgress(stderr)
-	defer bar.End()
-	results, findings, err := lint.Build([]manifests.Environment{next}, catalog, say, bar.Step)
-	bar.End()
+	results, findings, err := lint.BuildFor("promote", []manifests.Environment{next}, o.filters, stderr)
 	if err != nil {
 		return fmt.Errorf("rendering %s: %w. nothing was written", next.Name, err)
 	}

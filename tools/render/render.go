@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/lint"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
@@ -60,22 +59,10 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 		defer unlock()
 	}
 	// All that follows is read under the lock: what another command wrote before counts.
-	envs, err := manifests.LoadAll(o.dir, args)
+	results, findings, err := lint.Load("render", o.dir, o.filters, args, stderr)
 	if err != nil {
 		return err
 	}
-	filters, err := catalog.Load(o.filters)
-	if err != nil {
-		return err
-	}
-	bar := cli.NewProgress(stderr)
-	defer bar.End()
-	say := func(format string, args ...any) { fmt.Fprintf(stderr, "render: "+format+"\n", args...) }
-	results, findings, err := lint.Build(envs, filters, say, bar.Step)
-	if err != nil {
-		return err
-	}
-	bar.End()
 	return finish(results, findings, o, stdout)
 }
 

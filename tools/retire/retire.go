@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/lint"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
@@ -79,15 +78,7 @@ func run(ctx context.Context, o options, filter string, stdout, stderr io.Writer
 	if len(changed) == 0 {
 		return cli.Usage("no overlay and no pin of %q there", filter)
 	}
-	filters, err := catalog.Load(o.filters)
-	if err != nil {
-		return err
-	}
-	bar := cli.NewProgress(stderr)
-	defer bar.End()
-	say := func(format string, args ...any) { fmt.Fprintf(stderr, "retire: "+format+"\n", args...) }
-	results, findings, err := lint.Build(changed, filters, say, bar.Step)
-	bar.End()
+	results, findings, err := lint.BuildFor("retire", changed, o.filters, stderr)
 	if err != nil {
 		return fmt.Errorf("%w. nothing was written", err)
 	}
@@ -102,10 +93,10 @@ func run(ctx context.Context, o options, filter string, stdout, stderr io.Writer
 	if lint.Failing(findings) {
 		return cli.Finding("without %s there are findings. nothing was written", filter)
 	}
-	return write(o, results, unused, stdout, say)
+	return write(o, results, unused, stdout, stderr)
 }
 
-func write(o options, results []*manifests.Result, unused []string, stdout io.Writer, say func(string, ...any)) error {
+func write(o options, results []*manifests.Result, unused []string, stdout, stderr io.Writer) error {
 	for _, r := range results {
 		written, extra, err := r.Differences()
 		if err != nil {
@@ -137,7 +128,7 @@ func write(o options, results []*manifests.Result, unused []string, stdout io.Wr
 		}
 	}
 	if o.dryRun {
-		say("--dry-run: nothing was written")
+		fmt.Fprintln(stderr, "retire: --dry-run: nothing was written")
 	}
 	return nil
 }
