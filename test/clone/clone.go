@@ -37,7 +37,7 @@ func Fleet(t *testing.T, root string) string {
 	require.NoError(t, err)
 	Programs(t, root, dir)
 	bash(t, dir, `find filters -mindepth 1 -maxdepth 1 ! -name internal -exec rm -r {} +
-rm -rf manifests/base manifests/overlays manifests/rendered
+rm -rf manifests/argocd manifests/base manifests/overlays manifests/rendered
 cp -R "$0"/. .
 make -s build render
 git add -A

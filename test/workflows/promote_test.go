@@ -62,6 +62,7 @@ func TestPromote(t *testing.T) {
 	require.Equal(t, main, h.head("main"), "only a pull request changes main")
 	branch := "promote/second-one"
 	require.Equal(t, `manifests/overlays/second/digests/kustomization.yaml
+manifests/overlays/second/digests/modules.yaml
 manifests/rendered/second/extensions.istio.io_v1alpha1_wasmplugin_one.yaml`, h.git(h.remote, "diff", "--name-only", "main", branch))
 	require.Equal(t, `pr list --head promote/second-one --base main --state open --json number --jq .\[\].number `+`
 pr create --base main --head promote/second-one --title promote\ one\ to\ second --body-file build/body`, h.asked())

@@ -20,6 +20,7 @@ const (
 	two = "filters/two/plugin.yaml"
 
 	pins     = "manifests/overlays/first/digests/kustomization.yaml"
+	facts    = "manifests/overlays/first/digests/modules.yaml"
 	rendered = "manifests/rendered/first/extensions.istio.io_v1alpha1_wasmplugin_one.yaml"
 )
 
@@ -71,7 +72,7 @@ func TestPublish(t *testing.T) {
 	require.NoError(t, err, out)
 	pinned := h.head("main")
 	require.Equal(t, merged, h.git(h.remote, "rev-parse", pinned+"^"), "one commit more")
-	require.Equal(t, pins+"\n"+rendered, h.git(h.remote, "diff", "--name-only", merged, pinned))
+	require.Equal(t, strings.Join([]string{pins, facts, rendered}, "\n"), h.git(h.remote, "diff", "--name-only", merged, pinned))
 	require.Regexp(t, `url: oci://`+h.repo()+`/one:\S+@sha256:[0-9a-f]{64}`, h.git(h.remote, "show", pinned+":"+rendered))
 	require.Equal(t, "github-actions[bot]", h.git(h.remote, "log", "-1", "--format=%an", pinned))
 	require.Contains(t, h.git(h.remote, "log", "-1", "--format=%B", pinned), "first: one: ")
