@@ -71,20 +71,20 @@ const (
 	digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	good   = "oci://" + ours + "/demo:v1@" + digest
 
-	// ours stands for the registry of the Makefile, which a fork changes.
+	// ours stands for the registry of Fork.mk.
 	ours = "ghcr.io/ours"
 )
 
-// ourPolicy is the policy and its binding, for the registry of these tests in the place of the Makefile's.
+// ourPolicy is the policy and its binding, for the registry of these tests in the place of that of Fork.mk.
 func ourPolicy(t *testing.T) *files {
-	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	variables, err := os.ReadFile(filepath.Join(root, "Fork.mk"))
 	require.NoError(t, err)
-	line := regexp.MustCompile(`(?m)^REPO \?= (\S+)$`).FindSubmatch(makefile)
+	line := regexp.MustCompile(`(?m)^REPO \?= (\S+)$`).FindSubmatch(variables)
 	require.NotNil(t, line)
 	f := load(t)
 	before := f.policy.DeepCopy()
 	replace(f, "['"+string(line[1])+"/'", "['"+ours+"/'")
-	require.NotEqual(t, before.Spec, f.policy.Spec, "the policy does not admit what the Makefile publishes")
+	require.NotEqual(t, before.Spec, f.policy.Spec, "the policy does not admit what make publish pushes")
 	return f
 }
 

@@ -282,38 +282,48 @@ var rules = map[string]rule{
 			"client-side":      func(f *files) { f.set.Spec.Template.Spec.SyncPolicy.SyncOptions = nil },
 		},
 	},
-	"prod has hours": {
+	// Which environments have windows is the content's to say.
+	"a window holds wherever its environment is": {
 		func(f *files, objects map[string][]*unstructured.Unstructured) error {
-			apps, err := applications(f.set, keys(objects))
+			one, err := applications(f.set, keys(objects))
 			if err != nil {
 				return err
 			}
-			for env, app := range apps {
+			each, err := applications(f.multi, keys(objects))
+			if err != nil {
+				return err
+			}
+			used := map[*argo.SyncWindow]bool{}
+			for env, app := range one {
 				windows := f.project.Spec.SyncWindows.Matches(app)
-				if (env == "prod") != windows.HasWindows() {
-					return fmt.Errorf("%s has the windows %v", env, windows)
+				if there := f.project.Spec.SyncWindows.Matches(each[env]); !reflect.DeepEqual(windows, there) {
+					return fmt.Errorf("%s has the windows %v, %s has %v", app.Name, windows, each[env].Name, there)
 				}
-				if env != "prod" {
-					continue
+				if windows.HasWindows() {
+					for _, w := range *windows {
+						used[w] = true
+					}
 				}
-				for _, w := range *windows {
-					if err := w.Validate(); err != nil {
-						return err
-					}
-					if w.Kind != "allow" || !w.ManualSync {
-						return fmt.Errorf("want a window that allows, with manualSync for a rollback out of hours")
-					}
+			}
+			for _, w := range f.project.Spec.SyncWindows {
+				if err := w.Validate(); err != nil {
+					return err
+				}
+				if !used[w] {
+					return fmt.Errorf("the window of %v is of no environment", w.Applications)
+				}
+				if !w.ManualSync {
+					return fmt.Errorf("want manualSync, for a rollback out of hours")
 				}
 			}
 			return f.project.ValidateProject()
 		},
 		map[string]func(*files){
-			"none":           func(f *files) { f.project.Spec.SyncWindows = nil },
-			"of all":         func(f *files) { f.project.Spec.SyncWindows[0].Applications = []string{"*"} },
-			"no rollback":    func(f *files) { f.project.Spec.SyncWindows[0].ManualSync = false },
-			"never":          func(f *files) { f.project.Spec.SyncWindows[0].Kind = "deny" },
-			"no cron":        func(f *files) { f.project.Spec.SyncWindows[0].Schedule = "at eight" },
-			"another's name": func(f *files) { f.set.Spec.Template.Name = "{{.path.basename}}" },
+			"one cluster only": func(f *files) { w := f.project.Spec.SyncWindows[0]; w.Applications = w.Applications[:1] },
+			"no rollback":      func(f *files) { f.project.Spec.SyncWindows[0].ManualSync = false },
+			"no cron":          func(f *files) { f.project.Spec.SyncWindows[0].Schedule = "at eight" },
+			"another's name":   func(f *files) { f.set.Spec.Template.Name = "{{.path.basename}}" },
+			"of nothing":       func(f *files) { f.project.Spec.SyncWindows[0].Applications = []string{"gone"} },
 		},
 	},
 	"no difference is hidden": {
