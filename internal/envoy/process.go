@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +20,10 @@ const keptEntries = 200
 type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the program has ended, was reaped and its log was read
+	log  *os.File      // what the program logs to: the end of the pipe that is ours, too
+
+	sync   sync.Mutex // one Sync at a time
+	synced chan struct{}
 
 	mu      sync.Mutex
 	entries []LogEntry // the last of them
@@ -26,42 +32,70 @@ type Process struct {
 
 // Start starts a program, with more variables in its environment than ours has, and calls log for each entry, one at a time.
 func Start(path string, args, env []string, log func(LogEntry)) (*Process, error) {
-	p := &Process{cmd: exec.Command(path, args...), done: make(chan struct{})}
+	p := &Process{cmd: exec.Command(path, args...), done: make(chan struct{}), synced: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	// A group of its own: ^C in the terminal must reach us alone, or Envoy is gone before we know why.
 	p.cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{Setpgid: true})
-	stderr, err := p.cmd.StderrPipe()
+	stderr, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	started := make(chan error)
+	p.cmd.Stderr, p.log = w, w
+	started, reaped := make(chan error), make(chan struct{})
 	go func() {
 		// Linux kills the child when the thread that started it ends; this one ends with the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
+		defer close(reaped)
+		defer w.Close()
 		err := p.cmd.Start()
 		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // how it ended is in ProcessState
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, errors.Join(fmt.Errorf("starting %s: %w", path, err), stderr.Close())
+	}
+	go func() {
+		defer close(p.done)
+		defer stderr.Close()
+		p.read(stderr, log)
+		<-reaped
+	}()
+	return p, nil
+}
+
+// syncLine is what no program logs.
+const syncLine = "\x00sync\n"
+
+func (p *Process) read(stderr io.Reader, log func(LogEntry)) {
+	for lines := bufio.NewReader(stderr); ; {
+		line, err := lines.ReadString('\n')
+		line, mark := strings.CutSuffix(line, syncLine)
+		if line != "" {
+			entry := ParseLog(line)
+			p.remember(entry)
+			log(entry)
+		}
+		if mark {
+			p.synced <- struct{}{}
+		}
 		if err != nil {
 			return
 		}
-		defer close(p.done)
-		for lines := bufio.NewReader(stderr); ; {
-			line, err := lines.ReadString('\n')
-			if line != "" {
-				entry := ParseLog(line)
-				p.remember(entry)
-				log(entry)
-			}
-			if err != nil {
-				break
-			}
-		}
-		_ = p.cmd.Wait() // how it ended is in ProcessState
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting %s: %w", path, err)
 	}
-	return p, nil
+}
+
+// Sync returns when all that the program has logged so far was given to log.
+func (p *Process) Sync() {
+	p.sync.Lock()
+	defer p.sync.Unlock()
+	if _, err := p.log.WriteString(syncLine); err != nil {
+		<-p.done // it has ended
+		return
+	}
+	<-p.synced
 }
 
 func (p *Process) remember(e LogEntry) {

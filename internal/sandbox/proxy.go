@@ -203,6 +203,9 @@ func (p *Proxy) Admin() string { return string(p.admin) }
 // PID is that of Envoy.
 func (p *Proxy) PID() int { return p.process.PID() }
 
+// SyncLog returns when all that Envoy has logged so far was given to Config.Log.
+func (p *Proxy) SyncLog() { p.process.Sync() }
+
 // Stats are Envoy's counters and gauges whose names match the regular expression.
 func (p *Proxy) Stats(ctx context.Context, filter string) (map[string]int, error) {
 	return p.admin.Stats(ctx, filter)

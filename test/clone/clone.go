@@ -45,10 +45,11 @@ git -c user.name=test -c user.email=test@localhost commit -qm fleet`, content)
 	return dir
 }
 
-// Programs puts the programs that make has built in root into dir, a clone of it.
+// Programs puts the programs that make has built in root into dir, a clone of it, and shares its .tools.
 func Programs(t *testing.T, root, dir string) {
 	t.Helper()
-	bash(t, root, `mkdir -p "$0/bin" && cp bin/filterbuild bin/wasmfleet "$0/bin" && touch "$0"/bin/*`, dir)
+	bash(t, root, `mkdir -p "$0/bin" && cp bin/filterbuild bin/wasmfleet "$0/bin" && touch "$0"/bin/*
+[ -e "$0/.tools" ] || ln -s "$PWD/.tools" "$0/.tools"`, dir)
 }
 
 // Modules puts what make has built in from into dir, a clone of it: there is nothing to compile.

@@ -107,7 +107,7 @@ var tools = sync.OnceValue(func() error {
 	return nil
 })
 
-// checkout is what actions/checkout leaves, with the tools of this tree. The link to .tools comes with clone.Tree.
+// checkout is what actions/checkout leaves, with the tools of this tree.
 func (h *hub) checkout(name string) string {
 	h.t.Helper()
 	dir := filepath.Join(h.dir, name)

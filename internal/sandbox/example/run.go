@@ -377,6 +377,7 @@ func (s *Session) findTraps(ctx context.Context) {
 			break
 		}
 	}
+	s.Proxy.SyncLog()
 	s.mu.Lock()
 	traps := s.traps
 	s.mu.Unlock()
