@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build adopt test ci examples fork e2e soak bench check publish init upgrade login promote render diff run demo demo-gitops pins clean
+.PHONY: help tools envoys build new adopt test ci examples fork e2e soak bench check publish init upgrade login promote render diff run demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ changed: build bin/wasmfleet
 	@$(PUBLISH) --changed $(FILTERS) >build/changed
 push: bin/wasmfleet
 	@$(PUBLISH) --refs '$(REFS)' $(FILTER)
+
+new: bin/wasmfleet ## a filter to start from [FILTER=name LIKE=headers|body]
+	@bin/wasmfleet new $(if $(LIKE),--like '$(LIKE)') '$(FILTER)'
 
 adopt: bin/wasmfleet ## a Go filter from elsewhere [FROM=folder or file NAME=name]
 	@bin/wasmfleet adopt $(if $(NAME),--name '$(NAME)') '$(FROM)'

@@ -6,15 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
+	"github.com/wasmfleet/wasmfleet/internal/scaffold"
 )
 
 // Command is the verb.
@@ -58,12 +55,8 @@ func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer)
 		}
 		o.name = strings.Trim(strings.TrimLeft(notInName.ReplaceAllString(strings.ToLower(base), "-"), "0123456789-"), "-")
 	}
-	if !catalog.ValidName(o.name) {
-		return cli.Usage("--name %q: want a lower-case letter, then letters, digits and dashes, at most 63", o.name)
-	}
-	dir := filepath.Join(o.root, "filters", o.name)
-	if _, err := os.Stat(dir); err == nil {
-		return cli.Usage("%s is there. give another --name", dir)
+	if err := (scaffold.Filter{Name: o.name}).Check(o.root); err != nil {
+		return err
 	}
 	s, err := read(from)
 	if err != nil {
@@ -77,7 +70,7 @@ func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	described, err := o.described(s)
+	written, err := o.described(s).Files(o.root)
 	if err != nil {
 		return err
 	}
@@ -85,22 +78,11 @@ func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	written := map[string][]byte{}
 	for name, data := range files {
 		written[filepath.Join("filters", o.name, name)] = data
 	}
-	for name, data := range described {
-		written[name] = data
-	}
-	for _, name := range slices.Sorted(maps.Keys(written)) {
-		file := filepath.Join(o.root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, written[name], 0o644); err != nil {
-			return err
-		}
-		fmt.Fprintln(stdout, name)
+	if err := scaffold.Write(o.root, written, stdout); err != nil {
+		return err
 	}
 	for _, r := range required {
 		fmt.Fprintf(stderr, "adopt: go.mod requires %s\n", r)

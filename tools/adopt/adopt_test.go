@@ -89,7 +89,7 @@ func TestRefuses(t *testing.T) {
 		"a library":                    {[]string{src + "/lib"}, cli.ExitFindings, "is package lib. a filter is package main"},
 		"no Go":                        {[]string{src + "/empty"}, cli.ExitFindings, "no Go files for a filter"},
 		"for the host":                 {[]string{src + "/host"}, cli.ExitFindings, "no Go files for a filter"},
-		"bad name":                     {[]string{"--name", "A-b", src + "/ok"}, cli.ExitUsage, `--name "A-b"`},
+		"bad name":                     {[]string{"--name", "A-b", src + "/ok"}, cli.ExitUsage, `filter "A-b": want a lower-case letter`},
 		"a dependency that nobody has": {[]string{src + "/far"}, cli.ExitFindings, "getting nowhere.invalid/x@latest"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,5 +108,5 @@ func TestRefuses(t *testing.T) {
 	require.Equal(t, cli.ExitOK, code)
 	code, _, stderr := adopt(dir, src+"/ok")
 	require.Equal(t, cli.ExitUsage, code)
-	require.Contains(t, stderr, "filters/ok is there. give another --name")
+	require.Contains(t, stderr, "filters/ok is there. give another name")
 }

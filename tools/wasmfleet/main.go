@@ -10,6 +10,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/environments"
 	initverb "github.com/wasmfleet/wasmfleet/tools/init"
 	"github.com/wasmfleet/wasmfleet/tools/inspect"
+	newverb "github.com/wasmfleet/wasmfleet/tools/new"
 	"github.com/wasmfleet/wasmfleet/tools/preflight"
 	"github.com/wasmfleet/wasmfleet/tools/promote"
 	"github.com/wasmfleet/wasmfleet/tools/publish"
@@ -24,6 +25,7 @@ var program = cli.Program{
 	About: `GitOps for Envoy Wasm filters on Istio: images of filters, their pins in each environment, and the manifests that Argo CD syncs.
 Make calls it; it works from any folder and in any repository of this shape (--dir, --filters).`,
 	Verbs: []cli.Command{
+		newverb.Command(),
 		adopt.Command(),
 		publish.Command(),
 		inspect.Command(),
