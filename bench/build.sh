@@ -48,12 +48,15 @@ build_rust() {
 
 rust_std() { # VERSION TARGET: rustup has the standard library of that version for that target, or brings it
   command -v rustup >/dev/null || return 1
-  [ ! -d "$(rustup run "$1" rustc --print sysroot 2>/dev/null)/lib/rustlib/$2/lib" ] || return 0
+  has_core "$1" "$2" && return
   say "installing Rust $1 for $2 with rustup"
-  rustup --quiet toolchain install "$1" --profile minimal --target "$2" >&2 && return
+  rustup --quiet toolchain install "$1" --profile minimal --target "$2" >&2 && has_core "$1" "$2" && return
   say "rustup could not, taking Debian's Rust"
   return 1
 }
+
+# An installation that was cut short leaves the folder, empty.
+has_core() { compgen -G "$(rustup run "$1" rustc --print sysroot 2>/dev/null)/lib/rustlib/$2/lib/libcore-*.rlib" >/dev/null; }
 
 debian_rust() {
   local packages=()

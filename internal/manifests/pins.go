@@ -184,7 +184,7 @@ func (e Environment) Changed() (files []string) {
 func (e Environment) Save() error {
 	for _, u := range e.unsaved {
 		now, err := kustomize.OnDisk().Read(u.file)
-		if err != nil && !(u.before == nil && errors.Is(err, fs.ErrNotExist)) {
+		if err != nil && (u.before != nil || !errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 		if !bytes.Equal(now, u.before) {
