@@ -50,7 +50,7 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
 # Our own tools, with what they embed. filterbuild has fewer sources than the others: every filter is built anew when it changes.
-go_sources = $(shell find $(1) \( -name '*.go' -o -name '*.txt' -o -name '*.json' \) -not -name '*_test.go' -not -path '*/testdata/*') go.mod go.sum
+go_sources = $(shell find $(1) -not -name '*_test.go') go.mod go.sum
 bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat internal/loadcheck internal/envoy)
 	@go build -trimpath -o $@ ./tools/filterbuild
 bin/wasmfleet: $(call go_sources,tools internal)
@@ -84,7 +84,7 @@ changed: build bin/wasmfleet
 push: bin/wasmfleet
 	@$(PUBLISH) --refs '$(REFS)' $(FILTER)
 
-new: bin/wasmfleet ## a filter to start from [FILTER=name LIKE=headers|body]
+new: bin/wasmfleet ## a filter to start from [FILTER=name LIKE=headers|body|shared|tick]
 	@bin/wasmfleet new $(if $(LIKE),--like '$(LIKE)') '$(FILTER)'
 
 adopt: bin/wasmfleet ## a Go filter from elsewhere [FROM=folder or file NAME=name]

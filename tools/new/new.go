@@ -32,6 +32,8 @@ const common = "all"
 var kinds = []struct{ name, shows, description string }{
 	{"headers", "a request header", "Sets one configured header on every request."},
 	{"body", "the body of a response", "Replaces a text in the body of every response."},
+	{"shared", "what all workers count", "Numbers the responses of a proxy in a header."},
+	{"tick", "a timer", "Marks the responses after a timer has run."},
 }
 
 // Command is the verb.
@@ -50,7 +52,7 @@ prints every file that it wrote; nothing is overwritten. Next come make build an
 in the environment that published images enter.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.root, "root", ".", "`folder` of the repository")
-			f.StringVar(&o.like, "like", kinds[0].name, "what it handles: "+strings.Join(like, " or "))
+			f.StringVar(&o.like, "like", kinds[0].name, "`kind`, by what it shows: "+strings.Join(like, ", "))
 			f.StringVar(&o.licenses, "licenses", "NOASSERTION", "the SPDX `expression` of its licence")
 		},
 		Run: func(_ context.Context, args []string, stdout, stderr io.Writer) error {
@@ -74,7 +76,7 @@ func (o options) run(name string, stdout, stderr io.Writer) error {
 		known = append(known, k.name)
 	}
 	if f.Description == "" {
-		return cli.Usage("--like %q: want %s", o.like, strings.Join(known, " or "))
+		return cli.Usage("--like %q: want one of %s", o.like, strings.Join(known, ", "))
 	}
 	if err := f.Check(o.root); err != nil {
 		return err
