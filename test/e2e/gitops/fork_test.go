@@ -44,7 +44,6 @@ func newFork(t *testing.T) *fork {
 	f := &fork{t: t, dir: clone.Tree(t, root), url: remote.URL + "/wasmfleet.git", registry: strings.TrimPrefix(images.URL, "http://") + "/filters"}
 	f.run(`git init -q --bare "` + remotes + `/wasmfleet.git"
 git -C "` + remotes + `/wasmfleet.git" config http.receivepack true
-echo .tools >>.git/info/exclude && git rm -q --cached .tools # a link out of the tree, which Argo CD refuses
 git config user.name e2e && git config user.email e2e@localhost && git checkout -q -B main
 make -s init OWNER=acme REGISTRY="$REGISTRY" REPOSITORY=https://git.example/wasmfleet.git
 sed -i "s|https://git.example/wasmfleet.git|$URL|" manifests/argocd/*.yaml # this git has no TLS
@@ -59,7 +58,7 @@ func (f *fork) run(script string) string {
 	f.t.Helper()
 	cmd := exec.CommandContext(f.t.Context(), "bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = f.dir
-	cmd.Env = append(os.Environ(), "REGISTRY="+f.registry, "URL="+f.url)
+	cmd.Env = append(os.Environ(), "REGISTRY="+f.registry, "URL="+f.url, "PROMOTEFLAGS=--allow-loopback") // the registry is on this machine
 	out, err := cmd.CombinedOutput()
 	require.NoError(f.t, err, "%s\n%s", script, out)
 	return strings.TrimSpace(string(out))
