@@ -25,7 +25,7 @@ const root = "../.."
 // The product's own modules run upstream only, and demonstrate the samples to Istio, Kubernetes and Argo CD.
 var upstreamOnly = []string{"test/e2e/", "test/policy/", "test/tokens/"}
 
-// No Go file of the product names a filter or an environment of this tree: it would break in a fork that has no such. A fixture may be
+// No Go file or template of the product names a filter or an environment of this tree: it would break in a fork that has no such. A fixture may be
 // called the same; its name is then in a testdata folder beside the file that names it.
 func TestProductNamesNoContent(t *testing.T) {
 	var names []string
@@ -45,7 +45,7 @@ func TestProductNamesNoContent(t *testing.T) {
 	require.NoError(t, err)
 	files := 0
 	for file := range strings.FieldsSeq(string(out)) {
-		if !strings.HasSuffix(file, ".go") || strings.Contains(file, "/testdata/") || hasPrefix(file, upstreamOnly) {
+		if ext := filepath.Ext(file); ext != ".go" && ext != ".tmpl" || strings.Contains(file, "/testdata/") || hasPrefix(file, upstreamOnly) {
 			continue
 		}
 		files++

@@ -70,7 +70,7 @@ func TestRefuses(t *testing.T) {
 		"two names":              {[]string{"a", "b"}, "new: want one name\n"},
 		"a name that is none":    {[]string{"Rate_Limit"}, `new: filter "Rate_Limit": want a lower-case letter, then letters, digits and dashes, at most 63`},
 		"a path":                 {[]string{"../a"}, `new: filter "../a": want`},
-		"no such kind":           {[]string{"--like", "addheader", "a"}, `new: --like "addheader": want one of headers, body, shared, tick`},
+		"no such kind":           {[]string{"--like", "heads", "a"}, `new: --like "heads": want one of headers, body, shared, tick`},
 		"a filter of that name":  {[]string{"taken"}, "new: filters/taken is there. give another name\n"},
 		"a base of another name": {[]string{"other"}, "new: manifests/base/other is there. give another name\n"},
 	} {
