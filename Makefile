@@ -49,7 +49,8 @@ $(KUSTOMIZE) $(CRANE) $(DISTRIBUTION) $(ACTIONLINT) $(GOLANGCI):
 	@echo "tools: building $(PKG)" >&2
 	@mkdir -p $@.tmp && GOBIN=$@.tmp go install $(PKG) && mv $@.tmp/* $@ && rmdir $@.tmp
 
-# Our own tools, with what they embed; a folder is newer when a file in it is gone (but "tools" is a target). filterbuild has fewer sources than the others: every filter is built anew when it changes.
+# Our own tools, with what they embed; a folder is newer when a file in it is gone (but "tools" is a target).
+# filterbuild has fewer sources than the others: every filter is built anew when it changes.
 go_sources = $(shell find $(1) -not -name '*_test.go' -not -path tools) go.mod go.sum
 bin/filterbuild: $(call go_sources,tools/filterbuild internal/cli internal/catalog internal/wasmfile internal/atomicfile internal/istiocompat internal/loadcheck internal/envoy)
 	@go build -trimpath -o $@ ./tools/filterbuild
