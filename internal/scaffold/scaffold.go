@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/mod/modfile"
 
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
@@ -30,7 +31,7 @@ func (f Filter) Check(root string) error {
 	if !catalog.ValidName(f.Name) {
 		return cli.Usage("filter %q: want a lower-case letter, then letters, digits and dashes, at most 63", f.Name)
 	}
-	for _, dir := range []string{"filters/" + f.Name, f.base()} {
+	for _, dir := range []string{f.folder(), f.base()} {
 		if _, err := os.Lstat(filepath.Join(root, dir)); err == nil {
 			return cli.Usage("%s is there. give another name", dir)
 		}
@@ -38,10 +39,51 @@ func (f Filter) Check(root string) error {
 	return nil
 }
 
-func (f Filter) base() string { return "manifests/base/" + f.Name }
+func (f Filter) folder() string { return "filters/" + f.Name }
+func (f Filter) base() string   { return "manifests/base/" + f.Name }
 
-// Files are those beside the sources, by path in the repository at root.
-func (f Filter) Files(root string) (map[string][]byte, error) {
+// Module is the path of the Go module at root, the repository.
+func Module(root string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		return "", fmt.Errorf("%w. run this from the repository's root, or give --root", err)
+	}
+	return modfile.ModulePath(data), nil
+}
+
+// Write writes the sources, by path in the filter's folder, and what belongs beside them, and prints the path of each file. Who calls
+// it has called Check. When a file cannot be written none stays.
+func (f Filter) Write(root string, sources map[string][]byte, stdout io.Writer) (err error) {
+	files, err := f.described(root)
+	if err != nil {
+		return err
+	}
+	for name, data := range sources {
+		files[f.folder()+"/"+name] = data
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(root, f.folder())), os.RemoveAll(filepath.Join(root, f.base())))
+		}
+	}()
+	names := slices.Sorted(maps.Keys(files))
+	for _, name := range names {
+		file := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, files[name], 0o644); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		fmt.Fprintln(stdout, name)
+	}
+	return nil
+}
+
+// described are plugin.yaml and the base, by path in the repository at root.
+func (f Filter) described(root string) (map[string][]byte, error) {
 	metadata, err := yaml.Marshal(struct {
 		Name, Title, Description, Licenses string
 		Phases                             []string `yaml:",flow"`
@@ -60,9 +102,9 @@ func (f Filter) Files(root string) (map[string][]byte, error) {
 		plugin = append(plugin, "  pluginConfig:\n"+lineStart.ReplaceAllString(f.PluginConfig, "    ")...)
 	}
 	return map[string][]byte{
-		"filters/" + f.Name + "/" + catalog.File: append(fmt.Appendf(nil, "# This file says what is true of the code; %s/ says how it is deployed.\n", f.base()), metadata...),
-		f.base() + "/kustomization.yaml":         []byte("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- wasmplugin.yaml\n"),
-		f.base() + "/wasmplugin.yaml":            plugin,
+		f.folder() + "/" + catalog.File:  append(fmt.Appendf(nil, "# This file says what is true of the code; %s/ says how it is deployed.\n", f.base()), metadata...),
+		f.base() + "/kustomization.yaml": []byte("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- wasmplugin.yaml\n"),
+		f.base() + "/wasmplugin.yaml":    plugin,
 	}, nil
 }
 
@@ -111,41 +153,4 @@ func highestPriority(root string) (int, error) {
 		}
 	}
 	return highest, nil
-}
-
-// Write writes files, by path below root, and prints the paths. When one cannot be written none stays.
-func Write(root string, files map[string][]byte, stdout io.Writer) (err error) {
-	var written []string
-	defer func() {
-		if err != nil {
-			for _, path := range slices.Backward(written) {
-				err = errors.Join(err, os.Remove(path))
-			}
-		}
-	}()
-	names := slices.Sorted(maps.Keys(files))
-	for _, name := range names {
-		file := filepath.Join(root, name)
-		var missing []string
-		for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
-			if _, err := os.Stat(dir); err == nil {
-				break
-			}
-			missing = append(missing, dir)
-		}
-		for _, dir := range slices.Backward(missing) {
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				return err
-			}
-			written = append(written, dir)
-		}
-		if err := os.WriteFile(file, files[name], 0o644); err != nil {
-			return err
-		}
-		written = append(written, file)
-	}
-	for _, name := range names {
-		fmt.Fprintln(stdout, name)
-	}
-	return nil
 }

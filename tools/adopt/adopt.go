@@ -43,7 +43,7 @@ type options struct{ root, name, licenses string }
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer) error {
+func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer) (err error) {
 	if o.name == "" {
 		abs, err := filepath.Abs(from)
 		if err != nil {
@@ -62,7 +62,7 @@ func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	module, err := modulePath(filepath.Join(o.root, "go.mod"))
+	module, err := scaffold.Module(o.root)
 	if err != nil {
 		return err
 	}
@@ -70,18 +70,12 @@ func (o options) run(ctx context.Context, from string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	written, err := o.described(s).Files(o.root)
-	if err != nil {
-		return err
-	}
+	defer o.restore(&err)()
 	required, err := o.require(ctx, s)
 	if err != nil {
 		return err
 	}
-	for name, data := range files {
-		written[filepath.Join("filters", o.name, name)] = data
-	}
-	if err := scaffold.Write(o.root, written, stdout); err != nil {
+	if err := o.described(s).Write(o.root, files, stdout); err != nil {
 		return err
 	}
 	for _, r := range required {

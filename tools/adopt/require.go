@@ -16,7 +16,6 @@ import (
 // require adds to go.mod what the filter's packages come from, in the versions of its own go.mod. What this repository requires
 // already stays as it is: all filters share one version.
 func (o options) require(ctx context.Context, s *source) (added []string, err error) {
-	defer o.restore(&err)()
 	for _, imported := range s.imports {
 		known, err := o.goRun(ctx, "list", "-mod=readonly", "-e", "-find", "-f", "{{if not .Error}}known{{end}}", imported)
 		if err != nil {

@@ -3,7 +3,6 @@ package adopt
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"go/ast"
 	"go/build/constraint"
 	"go/parser"
@@ -293,12 +292,4 @@ func (s *source) rewrite(name string, data []byte, to string) ([]byte, error) {
 		data = slices.Concat(data[:e.start], []byte(e.text), data[e.end:])
 	}
 	return data, nil
-}
-
-func modulePath(file string) (string, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("%w. run this from the repository's root, or give --root", err)
-	}
-	return modfile.ModulePath(data), nil
 }

@@ -30,6 +30,23 @@ func absolute(t *testing.T, c compiler) compiler {
 	return c
 }
 
+// cases runs test for each case of testdata/<folder>, which gets its file, and of its archive what "want" holds.
+func cases(t *testing.T, folder string, test func(t *testing.T, file string, archive *txtar.Archive, want string)) {
+	files, err := filepath.Glob("testdata/" + folder + "/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
+			require.NoError(t, err)
+			want := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
+			require.NotEqual(t, -1, want)
+			test(t, file, archive, string(archive.Files[want].Data))
+		})
+	}
+}
+
 // unpack writes a case into a folder of its own: a module that may use the SDK, the fork in testdata/sdk and a library in kit/.
 func unpack(t *testing.T, archive *txtar.Archive) string {
 	t.Helper()
@@ -71,41 +88,30 @@ func dropLine(t *testing.T, file, prefix string) {
 
 // Each case is a program and, in want, the callbacks that must stay in its module and what build says.
 func TestUnneeded(t *testing.T) {
-	cases, err := filepath.Glob("testdata/prune/*.txtar")
-	require.NoError(t, err)
-	require.NotEmpty(t, cases)
-	for _, file := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			t.Parallel()
-			archive, err := txtar.ParseFile(file)
-			require.NoError(t, err)
-			dir := unpack(t, archive)
-			want, err := os.ReadFile(filepath.Join(dir, "want"))
-			require.NoError(t, err)
-
-			p, err := load(absolute(t, tinygo), dir, ".")
-			require.NoError(t, err)
-			exports := slices.Concat(slices.Sorted(maps.Keys(callbacks)), slices.Sorted(maps.Keys(answers)))
-			if p.uses("example.org/sdk/internal") {
-				exports = []string{"proxy_on_done", "proxy_on_log", "proxy_on_request_headers", "proxy_on_tick"} // what it has
+	cases(t, "prune", func(t *testing.T, _ string, archive *txtar.Archive, want string) {
+		dir := unpack(t, archive)
+		p, err := load(absolute(t, tinygo), dir, ".")
+		require.NoError(t, err)
+		exports := slices.Concat(slices.Sorted(maps.Keys(callbacks)), slices.Sorted(maps.Keys(answers)))
+		if p.uses("example.org/sdk/internal") {
+			exports = []string{"proxy_on_done", "proxy_on_log", "proxy_on_request_headers", "proxy_on_tick"} // what it has
+		}
+		m := &wasmfile.Module{Exports: slices.Sorted(slices.Values(exports))}
+		if calls, err := os.ReadFile(filepath.Join(dir, "imports")); err == nil {
+			m.Imports = []wasmfile.Import{{Module: "env", Name: strings.TrimSpace(string(calls))}}
+		}
+		drop, notes := unneeded(p, m)
+		var got strings.Builder
+		for _, e := range m.Exports {
+			if !slices.Contains(drop, e) {
+				got.WriteString(e + "\n")
 			}
-			m := &wasmfile.Module{Exports: slices.Sorted(slices.Values(exports))}
-			if calls, err := os.ReadFile(filepath.Join(dir, "imports")); err == nil {
-				m.Imports = []wasmfile.Import{{Module: "env", Name: strings.TrimSpace(string(calls))}}
-			}
-			drop, notes := unneeded(p, m)
-			var got strings.Builder
-			for _, e := range m.Exports {
-				if !slices.Contains(drop, e) {
-					got.WriteString(e + "\n")
-				}
-			}
-			for _, n := range notes {
-				got.WriteString("# " + n + "\n")
-			}
-			require.Equal(t, string(want), got.String())
-		})
-	}
+		}
+		for _, n := range notes {
+			got.WriteString("# " + n + "\n")
+		}
+		require.Equal(t, want, got.String())
+	})
 }
 
 func (p *program) uses(path string) bool {

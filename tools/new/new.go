@@ -9,13 +9,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
 	"strings"
 	"text/template"
-
-	"golang.org/x/mod/modfile"
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/scaffold"
@@ -81,26 +76,19 @@ func (o options) run(name string, stdout, stderr io.Writer) error {
 	if err := f.Check(o.root); err != nil {
 		return err
 	}
-	gomod, err := os.ReadFile(filepath.Join(o.root, "go.mod"))
+	module, err := scaffold.Module(o.root)
 	if err != nil {
-		return fmt.Errorf("%w. run this from the repository's root, or give --root", err)
+		return err
 	}
 	sources := map[string][]byte{}
 	for _, kind := range []string{common, o.like} {
-		if err := expand(sources, kind, values{name, modfile.ModulePath(gomod)}); err != nil {
+		if err := expand(sources, kind, values{name, module}); err != nil {
 			return err
 		}
 	}
 	f.PluginConfig = string(sources[pluginConfig])
 	delete(sources, pluginConfig)
-	files, err := f.Files(o.root)
-	if err != nil {
-		return err
-	}
-	for file, data := range sources {
-		files[path.Join("filters", name, file)] = data
-	}
-	if err := scaffold.Write(o.root, files, stdout); err != nil {
+	if err := f.Write(o.root, sources, stdout); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "new: next: make build examples FILTER=%s\n", name)

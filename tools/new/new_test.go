@@ -100,5 +100,5 @@ func TestHalf(t *testing.T) {
 	require.NotEqual(t, cli.ExitOK, code)
 	require.Contains(t, stderr, "manifests")
 	require.Empty(t, stdout)
-	require.NoDirExists(t, filepath.Join(dir, "filters"))
+	require.NoDirExists(t, filepath.Join(dir, "filters/a"))
 }
