@@ -29,8 +29,8 @@ func Command() cli.Command {
 		Title: "what changes against other rendered manifests, for a reviewer",
 		Args:  "[ENV…]",
 		About: `Shows how what would be rendered differs from the rendered manifests in another folder, such as those of another commit: fields, the
-filter chain, images. For a pin that moved it compares the two modules, which it pulls from their registry when build/ does not
-hold them. It writes nothing and judges nothing.`,
+filter chain, images. For a pin that moved it compares the two modules, which it pulls from their registry; where that cannot be, it
+takes one from build/ that is exactly the pinned image. It writes nothing and judges nothing.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.dir, "dir", "manifests", "`folder` of the manifests")
 			f.StringVar(&o.filters, "filters", "filters", "`folder` of the filters")
