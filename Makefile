@@ -100,8 +100,8 @@ upgrade: ## merge a later wasmfleet into this fork, which keeps what is its own 
 login: $(CRANE) ## keep credentials for REPO's registry, as docker login does; the password comes from stdin [USERNAME=name]
 	@$(CRANE) auth login '$(firstword $(subst /, ,$(REPO)))' --username '$(USERNAME)' --password-stdin
 
-promote: bin/wasmfleet ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x]
-	@bin/wasmfleet promote $$(bin/wasmfleet environments --entry | grep -qxF -- '$(TO)' && echo --refs '$(REFS)') --to '$(TO)' $(PROMOTEFLAGS) $(FILTER)
+promote: bin/wasmfleet ## pin in TO what was published, or what TO's upstream runs, and render it [TO=staging FILTER=x NAMESPACE=x]
+	@bin/wasmfleet promote $$(bin/wasmfleet environments --entry | grep -qxF -- '$(TO)' && echo --refs '$(REFS)') --to '$(TO)' $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(PROMOTEFLAGS) $(FILTER)
 
 render: bin/wasmfleet ## manifests/rendered/<env> from the overlays [ENV=prod]
 	@bin/wasmfleet render $(ENV)
@@ -110,8 +110,8 @@ diff: bin/wasmfleet ## what a reviewer wants to see, as Markdown: rendered manif
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive '$(or $(BASE),HEAD)' manifests/rendered | tar -x -C "$$dir" && \
 		bin/wasmfleet diff --against "$$dir/manifests/rendered" --format markdown
 
-run: bin/wasmfleet $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev LISTEN=127.0.0.1:8080]
-	@bin/wasmfleet run $(if $(LISTEN),--listen '$(LISTEN)') $(or $(ENV),dev)
+run: bin/wasmfleet $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev NAMESPACE=x LISTEN=127.0.0.1:8080]
+	@bin/wasmfleet run $(if $(LISTEN),--listen '$(LISTEN)') $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(or $(ENV),dev)
 
 demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
 	@CRANE='$(CRANE)' scripts/demo.sh

@@ -18,6 +18,7 @@ var corpus = map[string]string{
 	"ef_bad_pgv":                 "", // nobody's but Envoy's
 	"ef_bad_type_url":            "", // istiod's webhook knows Envoy's types: test/e2e/istio
 	"ef_bad_typed_field":         "", // as above
+	"ef_empty":                   "",
 	"ef_good":                    "",
 	"ef_merge_no_match":          "selector",
 	"ef_no_selector":             "selector",

@@ -1,8 +1,11 @@
 package manifests
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,21 +18,106 @@ import (
 // Overlay is the environment's kustomization.
 func (e Environment) Overlay() string { return filepath.Join(e.Dir, "kustomization.yaml") }
 
-// ResourceOf is how the overlay names the base of a filter.
-func ResourceOf(filter string) string { return "../../base/" + filter }
+// kustomization is what of a kustomization.yaml is read here.
+type kustomization struct {
+	Namespace string   `yaml:"namespace"`
+	Resources []string `yaml:"resources"`
+}
 
-// WithFilter is the environment with the base of a filter among the resources of its overlay, in memory.
-func (e Environment) WithFilter(filter string) (Environment, error) {
-	return e.editOverlay(e.Overlay(), func(lines []string, doc *yaml.Node) ([]string, error) {
+func (e Environment) kustomization(file string) (k kustomization, err error) {
+	content, err := e.files.Read(file)
+	if err != nil {
+		return k, err
+	}
+	if err := yaml.Unmarshal(content, &k); err != nil {
+		return k, cli.Finding("%s: %w", file, err)
+	}
+	return k, nil
+}
+
+// Namespaces are the folders of namespaces that the environment lists, below its own: overlays/<env>/<namespace>. A flat environment
+// has none.
+func (e Environment) Namespaces() (folders []string, err error) {
+	k, err := e.kustomization(e.Overlay())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // kustomize says it
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range k.Resources {
+		folder := path.Clean(entry)
+		if !filepath.IsLocal(folder) {
+			continue
+		}
+		if e.files.Exists(filepath.Join(e.Dir, folder, "kustomization.yaml")) {
+			folders = append(folders, folder)
+		}
+	}
+	return folders, nil
+}
+
+// namespace is the one that the overlay gives its objects; empty when it gives none.
+func (e Environment) namespace() string {
+	folders, err := e.Namespaces()
+	for _, dir := range append([]string{"."}, folders...) {
+		if k, readErr := e.kustomization(filepath.Join(e.Dir, dir, "kustomization.yaml")); err == nil && readErr == nil && k.Namespace != "" {
+			return k.Namespace
+		}
+	}
+	return ""
+}
+
+// OverlayFor is the kustomization that a new filter goes into: the environment's own, or that of the folder of the namespace.
+func (e Environment) OverlayFor(filter, namespace string) (string, error) {
+	folders, err := e.Namespaces()
+	switch {
+	case err != nil:
+		return "", err
+	case len(folders) == 0 && (namespace == "" || namespace == e.namespace()):
+		return e.Overlay(), nil
+	case len(folders) == 1 && namespace == "":
+		namespace = folders[0]
+	case namespace == "":
+		return "", cli.Finding("%s: nothing says into which namespace filter %q goes. say --namespace (NAMESPACE= for make), one of %s", e.Overlay(), filter, strings.Join(folders, ", "))
+	}
+	if !slices.Contains(folders, namespace) {
+		return "", cli.Usage("--namespace %q: %s lists no such folder. it lists: %s", namespace, e.Overlay(), cmp.Or(strings.Join(folders, ", "), "none"))
+	}
+	return filepath.Join(e.Dir, namespace, "kustomization.yaml"), nil
+}
+
+// WhereToAdd says what line would deploy a filter, and in which file; the folder of the namespace is the reader's to choose.
+func (e Environment) WhereToAdd(filter string) (line, overlay string) {
+	overlay = e.Overlay()
+	if folders, err := e.Namespaces(); err == nil && len(folders) > 0 {
+		overlay = filepath.Join(e.Dir, "<namespace>", "kustomization.yaml")
+	}
+	return "- " + e.ResourceOf(overlay, filter), overlay
+}
+
+// ResourceOf is how an overlay names the base of a filter.
+func (e Environment) ResourceOf(overlay, filter string) string {
+	rel, err := filepath.Rel(filepath.Dir(overlay), filepath.Join(e.Manifests, "base", filter))
+	if err != nil {
+		panic(err) // both are below the folder of manifests
+	}
+	return filepath.ToSlash(rel)
+}
+
+// WithFilter is the environment with the base of a filter among the resources of that overlay, in memory.
+func (e Environment) WithFilter(overlay, filter string) (Environment, error) {
+	return e.editOverlay(overlay, func(lines []string, doc *yaml.Node) ([]string, error) {
 		if value(doc, "namespace") == nil {
 			return nil, fmt.Errorf("nothing says into which namespace filter %q goes. add its base to the resources of a namespace's kustomization.yaml", filter)
 		}
+		resource := e.ResourceOf(overlay, filter)
 		resources := value(doc, "resources")
 		if resources == nil || resources.Kind != yaml.SequenceNode || len(resources.Content) == 0 || resources.Style == yaml.FlowStyle {
-			return nil, fmt.Errorf("resources is no list of lines. add %q to it by hand", "- "+ResourceOf(filter))
+			return nil, fmt.Errorf("resources is no list of lines. add %q to it by hand", "- "+resource)
 		}
 		last := resources.Content[len(resources.Content)-1]
-		return slices.Insert(lines, last.Line, strings.Repeat(" ", max(0, last.Column-3))+"- "+ResourceOf(filter)+"\n"), nil
+		return slices.Insert(lines, last.Line, strings.Repeat(" ", max(0, last.Column-3))+"- "+resource+"\n"), nil
 	})
 }
 

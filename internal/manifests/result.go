@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,6 +26,8 @@ type Result struct {
 	Rendered []Object          // as the cluster gets them: in the API of the environment
 
 	Undecoded error // why there are no plugins
+
+	folders bool // each namespace has a folder of its own in what is rendered
 }
 
 // Object is one object and the file that it goes to.
@@ -51,10 +54,18 @@ func Build(env Environment, filters []catalog.Filter, step func(what string)) (*
 	if r.Pins, err = env.AllPins(); err != nil {
 		return nil, err
 	}
-	if r.Objects, err = objectsOf(resources); err != nil {
+	folders, err := env.Namespaces()
+	if err != nil {
 		return nil, err
 	}
-	r.Rendered = r.Objects
+	r.folders = len(folders) > 0 || severalNamespaces(resources)
+	if r.Objects, err = r.objectsOf(resources); err != nil {
+		return nil, err
+	}
+	if r.Rendered = r.Objects; len(resources) == 0 {
+		r.Rendered, err = r.placeholder()
+		return r, err
+	}
 	facts, err := env.Facts()
 	if err != nil {
 		return nil, err
@@ -111,26 +122,48 @@ func severalNamespaces(resources []*resource.Resource) bool {
 	return len(namespaces) > 1
 }
 
-func objectsOf(resources []*resource.Resource) ([]Object, error) {
-	several := severalNamespaces(resources)
+func (r *Result) objectsOf(resources []*resource.Resource) ([]Object, error) {
 	var objects []Object
-	for _, r := range resources {
-		yaml, err := r.AsYAML()
+	for _, o := range resources {
+		yaml, err := o.AsYAML()
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, Object{r, fileName(r, several), yaml})
+		objects = append(objects, Object{o, fileName(o, r.folders), yaml})
 	}
 	return objects, nil
 }
 
-// fileName is kustomize's: group_version_kind_name.yaml, after the namespace when there are several.
-func fileName(r *resource.Resource, severalNamespaces bool) string {
+// fileName is kustomize's: group_version_kind_name.yaml, in a folder of the namespace where namespaces have some.
+func fileName(r *resource.Resource, folders bool) string {
 	name := strings.ToLower(r.GetGvk().StringWoEmptyField()) + "_" + strings.ToLower(r.GetName()) + ".yaml"
-	if severalNamespaces && !r.GetGvk().IsClusterScoped() {
-		return strings.ToLower(r.GetNamespace()) + "_" + name
+	if folders && !r.GetGvk().IsClusterScoped() {
+		return path.Join(strings.ToLower(r.GetNamespace()), name)
 	}
 	return name
+}
+
+// placeholder is what is rendered of an environment that has nothing: git keeps no empty folder, without the folder there is no
+// Application, and without that the last filter would stay in the cluster. Argo CD also refuses to prune everything at once, unless
+// allowEmpty lets any mistake do it. An EnvoyFilter that patches nothing is of a kind that every project here permits; it comes before
+// the last filter goes, and goes when the next one comes.
+func (r *Result) placeholder() ([]Object, error) {
+	metadata := map[string]any{
+		"name":        "wasmfleet-empty",
+		"annotations": map[string]any{"wasmfleet.dev/about": "no filter; keeps the folder and the Application"},
+	}
+	if ns := r.Env.namespace(); ns != "" {
+		metadata["namespace"] = ns
+	}
+	o, err := provider.NewDefaultDepProvider().GetResourceFactory().FromMap(map[string]any{
+		"apiVersion": plugin.EnvoyFilter.APIVersion, "kind": plugin.EnvoyFilter.Kind, "metadata": metadata,
+		// Of no workload, so that no proxy is told anything.
+		"spec": map[string]any{"workloadSelector": map[string]any{"labels": map[string]any{"wasmfleet.dev/empty": "true"}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.objectsOf([]*resource.Resource{o})
 }
 
 // pluginsOf are the plugins among the objects. EnvoyFilters are none: who writes one means what it says.
@@ -211,5 +244,5 @@ func (r *Result) inAPI(api *plugin.API) ([]Object, error) {
 		}
 		all = append(all, next)
 	}
-	return objectsOf(all)
+	return r.objectsOf(all)
 }

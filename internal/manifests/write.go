@@ -24,17 +24,21 @@ func (r *Result) Differences() (changed, extra []string, err error) {
 			changed = append(changed, filepath.Join(dir, file))
 		}
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
-	}
-	for _, e := range entries {
-		if _, wanted := want[e.Name()]; !wanted {
-			extra = append(extra, filepath.Join(dir, e.Name()))
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
-	}
+		if err != nil || e.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if _, wanted := want[filepath.ToSlash(rel)]; !wanted {
+			extra = append(extra, path)
+		}
+		return err
+	})
 	slices.Sort(changed)
-	return changed, extra, nil
+	return changed, extra, err
 }
 
 // Write makes the environment's rendered folder hold exactly the rendered objects. Who calls it holds the lock.

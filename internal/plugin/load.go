@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -29,22 +30,22 @@ func Load(dir string) ([]*Plugin, error) {
 	return Plugins(files)
 }
 
-// Files reads the YAML files of a folder, by path. The folder of rendered manifests is replaced while it is read; who needs one
+// Files reads the YAML files of a folder and of those below it, by path. The folder of rendered manifests is replaced while it is read; who needs one
 // state of it reads twice and compares.
 func Files(dir string) (map[string][]byte, error) {
-	entries, err := os.ReadDir(dir)
+	files := map[string][]byte{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if ext := filepath.Ext(path); e.IsDir() || ext != ".yaml" && ext != ".yml" {
+			return nil
+		}
+		files[path], err = os.ReadFile(path)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	files := map[string][]byte{}
-	for _, e := range entries {
-		if ext := filepath.Ext(e.Name()); e.IsDir() || ext != ".yaml" && ext != ".yml" {
-			continue
-		}
-		path := filepath.Join(dir, e.Name())
-		if files[path], err = os.ReadFile(path); err != nil {
-			return nil, err
-		}
 	}
 	return files, nil
 }

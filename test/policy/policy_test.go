@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -61,18 +62,22 @@ func load(t *testing.T) *files {
 
 // rendered are the objects of each environment.
 func rendered(t *testing.T) map[string][]*unstructured.Unstructured {
-	found, err := filepath.Glob(filepath.Join(root, "manifests", "rendered", "*", "*.yaml"))
-	require.NoError(t, err)
-	require.NotEmpty(t, found)
+	folder := filepath.Join(root, "manifests", "rendered")
 	all := map[string][]*unstructured.Unstructured{}
-	for _, file := range found {
-		data, err := os.ReadFile(file)
+	require.NoError(t, filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
 		require.NoError(t, err)
 		object := &unstructured.Unstructured{}
 		require.NoError(t, yaml.Unmarshal(data, &object.Object))
-		env := filepath.Base(filepath.Dir(file))
+		rel, err := filepath.Rel(folder, path)
+		env, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
 		all[env] = append(all[env], object)
-	}
+		return err
+	}))
+	require.NotEmpty(t, all)
 	return all
 }
 
@@ -236,6 +241,9 @@ var rules = map[string]rule{
 				if app.Spec.Source.Path != "manifests/rendered/"+env || app.Spec.Project != f.project.Name || app.Namespace != "" && app.Namespace != f.project.Namespace {
 					return fmt.Errorf("%s: path %s, project %s", env, app.Spec.Source.Path, app.Spec.Project)
 				}
+				if app.Spec.Source.Directory == nil || !app.Spec.Source.Directory.Recurse {
+					return fmt.Errorf("%s: want directory.recurse, for the folders of namespaces", env)
+				}
 			}
 			if len(names) != len(apps) {
 				return fmt.Errorf("%d names for %d Applications", len(names), len(apps))
@@ -244,6 +252,7 @@ var rules = map[string]rule{
 		}),
 		map[string]func(*files){
 			"one folder":      func(f *files) { f.set.Spec.Generators[0].Git.Directories[0].Path = "manifests/rendered/dev" },
+			"no folders":      func(f *files) { f.multi.Spec.Template.Spec.Source.Directory = nil },
 			"one name":        func(f *files) { f.multi.Spec.Template.Name = "wasmfleet" },
 			"the overlay":     func(f *files) { f.set.Spec.Template.Spec.Source.Path = "manifests/overlays/{{.path.basename}}" },
 			"another project": func(f *files) { f.set.Spec.Template.Spec.Project = "default" },

@@ -58,18 +58,59 @@ func TestSameAsKustomize(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, stream(objects))
 
-			dir := t.TempDir()
-			_, err = kustomize(t, "build", env.Dir, "-o", dir)
-			require.NoError(t, err)
-			entries, err := os.ReadDir(dir)
-			require.NoError(t, err)
-			require.Len(t, objects, len(entries))
-			for _, o := range objects {
-				want, err := os.ReadFile(filepath.Join(dir, o.File))
-				require.NoError(t, err)
-				require.Equal(t, string(want), string(o.YAML), o.File)
-			}
+			sameFiles(t, env, objects)
 		})
+	}
+}
+
+// sameFiles compares with the files that kustomize writes. It puts a namespace before the name where there are several, and render
+// makes a folder of it.
+func sameFiles(t *testing.T, env manifests.Environment, objects []manifests.Object) {
+	dir := t.TempDir()
+	_, err := kustomize(t, "build", env.Dir, "-o", dir)
+	require.NoError(t, err)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, objects, len(entries))
+	for _, o := range objects {
+		want, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(o.File, "/", "_")))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(o.YAML), o.File)
+	}
+}
+
+// An environment of namespaces: kustomize builds all of it, and each namespace alone, to the same bytes as render.
+func TestNamespacesAreSameAsKustomize(t *testing.T) {
+	dir := t.TempDir()
+	tree(t, dir, 3)
+	overlay := filepath.Join(dir, "manifests/overlays/home")
+	write(t, filepath.Join(overlay, "kustomization.yaml"), "resources: [shop, pay]\n")
+	write(t, filepath.Join(overlay, "shop/kustomization.yaml"), "namespace: shop\nresources: [../../../base/f0, ../../../base/f1]\ncomponents: [../digests]\n")
+	// f1 of this namespace alone is another version.
+	write(t, filepath.Join(overlay, "pay/kustomization.yaml"), "namespace: pay\nresources: [../../../base/f1, ../../../base/f2]\ncomponents: [digests, ../digests]\n")
+	write(t, filepath.Join(overlay, "pay/digests/kustomization.yaml"), "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\ncomponents: [../../../../components/filter-image]\nimages:\n"+
+		"- {name: 'filter://f1', newName: 'oci://r.example/f1', newTag: v0, digest: '"+digest+"'}\n")
+	env, err := manifests.Load(filepath.Join(dir, "manifests"), "home")
+	require.NoError(t, err)
+	objects := build(t, env)
+	want, err := kustomize(t, "build", env.Dir)
+	require.NoError(t, err)
+	require.Equal(t, want, stream(objects))
+	sameFiles(t, env, objects)
+	namespaces, err := env.Namespaces()
+	require.NoError(t, err)
+	require.Equal(t, []string{"shop", "pay"}, namespaces, "in the order of resources")
+	for _, namespace := range namespaces {
+		want, err := kustomize(t, "build", filepath.Join(env.Dir, namespace))
+		require.NoError(t, err)
+		var own []manifests.Object
+		for _, o := range objects {
+			if filepath.Dir(o.File) == namespace {
+				own = append(own, o)
+			}
+		}
+		require.NotEmpty(t, own)
+		require.Equal(t, want, stream(own), namespace)
 	}
 }
 

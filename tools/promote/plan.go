@@ -125,7 +125,7 @@ type planned struct {
 // plan is what promoting the filters, or all on offer, changes in the environment. A pin that nothing renders would change nothing:
 // for a filter that was named, or was just published, that is an error; one of many is left out, and said. Pins that nothing renders
 // any more go when all filters are promoted.
-func plan(env manifests.Environment, offer offer, filters []string, say func(format string, args ...any)) (planned, error) {
+func plan(env manifests.Environment, offer offer, filters []string, namespace string, say func(format string, args ...any)) (planned, error) {
 	p := planned{env: env}
 	named := len(filters) > 0 || env.Entry()
 	pins, err := chosen(env, offer, filters)
@@ -140,18 +140,22 @@ func plan(env manifests.Environment, offer offer, filters []string, say func(for
 		if before.Renders(filter) {
 			continue
 		}
-		overlay := env.Overlay()
+		line, overlay := env.WhereToAdd(filter)
 		_, noBase := os.Stat(filepath.Join(env.Manifests, "base", filter))
 		switch {
 		case !named:
-			say("%s is left out: nothing in %s renders it. add \"- %s\" to the resources of %s to promote it", filter, env.Name, manifests.ResourceOf(filter), overlay)
+			say("%s is left out: nothing in %s renders it. add %q to the resources of %s to promote it", filter, env.Name, line, overlay)
 			delete(pins, filter)
 		case noBase != nil:
 			return p, cli.Finding("%s: no such base. a filter is deployed from there; add it before its first promotion", filepath.Join(env.Manifests, "base", filter))
 		case !env.Entry():
-			return p, cli.Finding("%s: nothing there renders filter %q, so its pin would change nothing. add \"- %s\" to resources", overlay, filter, manifests.ResourceOf(filter))
+			return p, cli.Finding("%s: nothing there renders filter %q, so its pin would change nothing. add %q to resources", overlay, filter, line)
 		default: // its birth: the overlay's line and the pin come together
-			if p.env, err = p.env.WithFilter(filter); err != nil {
+			overlay, err := env.OverlayFor(filter, namespace)
+			if err != nil {
+				return p, err
+			}
+			if p.env, err = p.env.WithFilter(overlay, filter); err != nil {
 				return p, err
 			}
 			say("%s: added to the resources of %s", filter, overlay)

@@ -17,6 +17,7 @@ import (
 // options are the flags.
 type options struct {
 	dir, filters, refs, to    string
+	namespace                 string
 	dryRun, verify, plainHTTP bool
 	unpublished, loopback     bool
 	wait                      time.Duration
@@ -37,6 +38,7 @@ is written then. It prints the pins that changed.`,
 			f.StringVar(&o.filters, "filters", "filters", "`folder` of the filters, for the rules of render")
 			f.StringVar(&o.refs, "refs", "", "`file` with the references that publish printed; only for an environment without upstream")
 			f.StringVar(&o.to, "to", "", "`environment` to promote to (required)")
+			f.StringVar(&o.namespace, "namespace", "", "`folder` of the namespace that a filter's first promotion adds it to, where the environment has several")
 			f.BoolVar(&o.dryRun, "dry-run", false, "print what would change, and findings; write nothing")
 			f.BoolVar(&o.verify, "verify", false, "first pull each new pin from its registry, by digest")
 			f.BoolVar(&o.unpublished, "unpublished", false, "take references of publish --dry-run, which are in no registry")
@@ -72,7 +74,7 @@ func run(ctx context.Context, o options, filters []string, stdout, stderr io.Wri
 		return err
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(stderr, "promote: "+format+"\n", args...) }
-	p, err := plan(env, offer, filters, say)
+	p, err := plan(env, offer, filters, o.namespace, say)
 	if err != nil {
 		return err
 	}

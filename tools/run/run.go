@@ -16,7 +16,7 @@ import (
 // options are the flags.
 type options struct {
 	dir, build, filters string
-	listen              string
+	namespace, listen   string
 	plainHTTP           bool
 }
 
@@ -32,6 +32,7 @@ service that a filter calls, and prints the URL to curl. Modules come from the r
 follows the rendered files: what the filters accept goes into service at once, what they refuse is reported and changes nothing.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.dir, "dir", "manifests", "`folder` of the manifests")
+			f.StringVar(&o.namespace, "namespace", "", "the proxy of this `namespace`, which has its plugins and those of the root namespace; the first one when absent")
 			f.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` to listen on; port 0 takes a free one")
 			f.BoolVar(&o.plainHTTP, "plain-http", false, "talk HTTP to the registry (hosts on loopback always do)")
 			f.StringVar(&o.build, "build", "build", "`folder` of compiled modules, for pins that no registry has")

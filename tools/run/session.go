@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,10 +26,11 @@ import (
 
 // session is one run of one environment.
 type session struct {
-	env     manifests.Environment
-	envoy   string
-	filters string
-	modules *modules.Source
+	env       manifests.Environment
+	namespace string // whose proxy this is; empty until what is rendered says it
+	envoy     string
+	filters   string
+	modules   *modules.Source
 
 	services services
 	proxy    *sandbox.Proxy
@@ -41,12 +43,13 @@ type session struct {
 
 func newSession(o options, env manifests.Environment, envoy string, stderr io.Writer) *session {
 	s := &session{
-		env:      env,
-		envoy:    envoy,
-		filters:  o.filters,
-		services: services{standIns: map[string]*standIn{}},
-		accepted: map[[2][sha256.Size]byte]bool{},
-		stderr:   stderr,
+		env:       env,
+		namespace: o.namespace,
+		envoy:     envoy,
+		filters:   o.filters,
+		services:  services{standIns: map[string]*standIn{}},
+		accepted:  map[[2][sha256.Size]byte]bool{},
+		stderr:    stderr,
 	}
 	s.modules = modules.New(modules.Options{Build: o.build, Filters: o.filters, PlainHTTP: o.plainHTTP}, s.say)
 	return s
@@ -99,13 +102,36 @@ func (s *session) run(ctx context.Context, listen netip.AddrPort, stdout io.Writ
 	return s.watch(ctx, files)
 }
 
-// plugins reads the rendered WasmPlugins.
-func (s *session) plugins(files map[string][]byte) ([]*plugin.Plugin, error) {
-	plugins, err := plugin.Plugins(files)
-	if err == nil && len(plugins) == 0 {
-		err = fmt.Errorf(`no WasmPlugin in %s. run "make render ENV=%s"`, s.env.Rendered(), s.env.Name)
+// plugins are the rendered ones that a proxy of the namespace gets: those of the namespace and of the mesh's root namespace.
+func (s *session) plugins(files map[string][]byte) (chain []*plugin.Plugin, err error) {
+	all, err := plugin.Plugins(files)
+	if err != nil {
+		return nil, err
 	}
-	return plugins, err
+	if len(all) == 0 {
+		return nil, fmt.Errorf(`no WasmPlugin in %s. run "make render ENV=%s"`, s.env.Rendered(), s.env.Name)
+	}
+	root := s.env.Selection().RootNamespace
+	namespaces := map[string]bool{}
+	for _, p := range all {
+		namespaces[p.Namespace] = p.Namespace != root
+	}
+	maps.DeleteFunc(namespaces, func(_ string, own bool) bool { return !own })
+	known := slices.Sorted(maps.Keys(namespaces))
+	if s.namespace == "" && len(known) > 0 {
+		if s.namespace = known[0]; len(known) > 1 {
+			s.say("a proxy of namespace %s. --namespace (NAMESPACE= for make) takes another of %s", s.namespace, strings.Join(known, ", "))
+		}
+	}
+	for _, p := range all {
+		if p.Namespace == s.namespace || p.Namespace == root {
+			chain = append(chain, p)
+		}
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("nothing in %s is for namespace %q. namespaces: %s", s.env.Rendered(), s.namespace, strings.Join(known, ", "))
+	}
+	return chain, nil
 }
 
 // resolveAll resolves every plugin. Of several errors it says all and returns the last.

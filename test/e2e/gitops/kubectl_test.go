@@ -1,7 +1,7 @@
 package gitops
 
 import (
-	"os"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -27,16 +27,13 @@ func TestKubectlKustomize(t *testing.T) {
 		out, err := cmd.Output()
 		require.NoError(t, err)
 
-		files, err := filepath.Glob(filepath.Join(env.Rendered(), "*.yaml"))
+		files, err := plugin.Files(env.Rendered())
 		require.NoError(t, err)
-		slices.SortFunc(files, func(a, b string) int {
-			return strings.Compare(strings.TrimSuffix(a, ".yaml"), strings.TrimSuffix(b, ".yaml"))
-		})
 		var rendered []string
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			rendered = append(rendered, string(text))
+		for _, file := range slices.SortedFunc(maps.Keys(files), func(a, b string) int {
+			return strings.Compare(strings.TrimSuffix(a, ".yaml"), strings.TrimSuffix(b, ".yaml"))
+		}) {
+			rendered = append(rendered, string(files[file]))
 		}
 		require.Equal(t, strings.Join(rendered, "---\n"), string(out), env.Name)
 	}

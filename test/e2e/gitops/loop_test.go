@@ -57,6 +57,8 @@ func TestLoop(t *testing.T) {
 		{"A bad manifest in git is refused, and what runs goes on", l.badManifest},
 		{"A kind that the project does not allow", l.otherKind},
 		{"An image without a digest is refused by admission", l.unpinned},
+		{"The last filter of an environment goes: the Application stays and prunes", l.last},
+		{"dev moves from a flat folder to one for each namespace", l.folders},
 		{"A new environment is a new folder", l.newEnvironment},
 	} {
 		started := time.Now()
@@ -187,6 +189,43 @@ func (l *loop) removed() {
 	l.run("git revert --no-edit HEAD >/dev/null && git push -q origin HEAD:main")
 	l.refresh("dev")
 	l.sees("dev", "second!")
+}
+
+// last leaves an environment without a filter: git keeps its folder, and the Application prunes what was there.
+func (l *loop) last() {
+	l.run("for f in $(ls manifests/base); do bin/wasmfleet retire $f --from dev; done >/dev/null")
+	l.commit("dev has no filter", "dev")
+	l.sees("dev", "")
+	l.synced("dev", l.run("git rev-parse HEAD"))
+	process.Until(l, within, "pruned", func(ctx context.Context) error {
+		left, err := l.api.Dynamic.Resource(wasmPlugins).Namespace("web-dev").List(ctx, metav1.ListOptions{})
+		if err == nil && len(left.Items) > 0 {
+			err = fmt.Errorf("still there: %s", left.Items[0].GetName())
+		}
+		return err
+	})
+	l.run("git revert --no-edit HEAD >/dev/null && git push -q origin HEAD:main")
+	l.refresh("dev")
+	l.sees("dev", "second!")
+}
+
+// folders moves files only: the objects are the same, and stay.
+func (l *loop) folders() {
+	before, err := l.api.Dynamic.Resource(wasmPlugins).Namespace("web-dev").Get(l.Context(), "addheader", metav1.GetOptions{})
+	require.NoError(l, err)
+	l.run(`cd manifests/overlays/dev && mkdir web-dev && git mv kustomization.yaml *-config.yaml web-dev/
+sed -i 's#\.\./\.\./base#../../../base#; s#- digests#- ../digests#' web-dev/kustomization.yaml
+printf 'resources:\n- web-dev\n' >kustomization.yaml
+cd ../../.. && make -s render && ls manifests/rendered/dev/web-dev`)
+	l.commit("dev has a folder for each namespace", "dev")
+	l.synced("dev", l.run("git rev-parse HEAD"))
+	after, err := l.api.Dynamic.Resource(wasmPlugins).Namespace("web-dev").Get(l.Context(), "addheader", metav1.GetOptions{})
+	require.NoError(l, err)
+	require.Equal(l, before.GetUID(), after.GetUID())
+	l.sees("dev", "second!")
+	l.run("git revert --no-edit HEAD >/dev/null && git push -q origin HEAD:main")
+	l.refresh("dev")
+	l.synced("dev", l.run("git rev-parse HEAD"))
 }
 
 // badManifest gets past render by hand, as a merge without checks would.

@@ -29,6 +29,7 @@ var corpus = map[string]string{
 	"ef_bad_type_url":            "i a",
 	"ef_bad_typed_field":         "i a",
 	"ef_good":                    "",
+	"ef_empty":                   "", // what is rendered of an environment without a filter
 	"ef_merge_no_match":          "i a",
 	"ef_no_selector":             "",
 	"ef_no_type":                 "i a",
