@@ -59,11 +59,14 @@ bin/wasmfleet: $(call go_sources,tools internal)
 
 ## ---- build: filterbuild is the only caller of tinygo and wasm-opt, and knows what a module is made of
 
+# --stock-sdk in Fork.mk builds with the SDK as it is.
+BUILDFLAGS ?=
+
 build: bin/filterbuild | tools-quiet ## build/<filter>.wasm from filters/<filter> [FILTER=x]
-	@bin/filterbuild build $(or $(FILTER),$(FILTERS))
+	@bin/filterbuild $(BUILDFLAGS) build $(or $(FILTER),$(FILTERS))
 
 build/%.wasm: bin/filterbuild FORCE | tools-quiet
-	@bin/filterbuild build $* >/dev/null
+	@bin/filterbuild $(BUILDFLAGS) build $* >/dev/null
 
 .PHONY: FORCE
 FORCE:
@@ -139,7 +142,7 @@ examples: $(patsubst %,build/%.wasm,$(or $(FILTER),$(FILTERS))) | tools-quiet ##
 
 # The same environment and no flags everywhere, or the build cache is split and all of Istio compiles twice.
 e2e: build bin/wasmfleet $(CRANE) $(DISTRIBUTION) ## images against Istio's own code and a real registry
-	@bench/build.sh rust gowasip1
+	@bench/build.sh rust rustpruned gowasip1 sdkexample
 	@cd bench && go test ./...
 	@for m in test/policy test/e2e; do (cd "$$m" && CGO_ENABLED=0 go vet ./...) || exit; done
 	@cd test/policy && CGO_ENABLED=0 go test -count=1 ./... # what Argo CD and the alerts are given

@@ -88,6 +88,7 @@ peer() {
 
 command -v go >/dev/null || die "go is missing. install Go 1.26 or newer"
 command -v wasm-as >/dev/null && command -v wasm-metadce >/dev/null || system binaryen
+command -v valgrind >/dev/null || system valgrind # counts instructions in a test
 [ $# -gt 0 ] || set -- floor sdkexample gowasip1 rust rustpruned
 for name; do
   case $name in

@@ -22,14 +22,14 @@ type pluginContext struct {
 	// Embed the default plugin context here,
 	// so that we don't need to reimplement all the methods.
 	types.DefaultPluginContext
-	config config
+	http httpContext
 }
 
 // OnPluginStart implements types.PluginContext.
 func (p *pluginContext) OnPluginStart(int) types.OnPluginStartStatus {
 	data, err := pluginconfig.Load()
 	if err == nil {
-		p.config, err = parseConfig(data)
+		p.http.config, err = parseConfig(data)
 	}
 	if err != nil {
 		proxywasm.LogCritical("addheader: parsing plugin configuration: " + err.Error())
@@ -38,17 +38,15 @@ func (p *pluginContext) OnPluginStart(int) types.OnPluginStartStatus {
 	return types.OnPluginStartStatusOK
 }
 
-// NewHttpContext implements types.PluginContext.
-func (p *pluginContext) NewHttpContext(uint32) types.HttpContext {
-	return &httpContext{config: &p.config}
-}
+// NewHttpContext implements types.PluginContext. A stream has no state of its own: all share one context, and none is allocated.
+func (p *pluginContext) NewHttpContext(uint32) types.HttpContext { return &p.http }
 
 // httpContext implements types.HttpContext.
 type httpContext struct {
 	// Embed the default http context here,
 	// so that we don't need to reimplement all the methods.
 	types.DefaultHttpContext
-	config *config
+	config config
 }
 
 // OnHttpResponseHeaders implements types.HttpContext.

@@ -29,6 +29,7 @@ type builder struct {
 	root, tools string
 	compiler    compiler
 	limits      wasmfile.Limits
+	stockSDK    bool
 
 	mu  sync.Mutex
 	log io.Writer
@@ -44,11 +45,14 @@ func (b *builder) open(log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b.compiler = compiler{filepath.Join(tools, "bin", "tinygo"), tinygoFlags}
+	b.compiler = compiler{path: filepath.Join(tools, "bin", "tinygo"), flags: tinygoFlags}
 	if _, err := os.Stat(b.compiler.path); err != nil {
 		return fmt.Errorf("no TinyGo in %s. run \"make tools\"", b.tools)
 	}
-	return nil
+	if !b.stockSDK {
+		b.compiler.modfile, err = tableSDK(b.root)
+	}
+	return err
 }
 
 // say writes whole lines, also when several filters are built at a time.
@@ -262,7 +266,7 @@ func (b *builder) compile(ctx context.Context, p *program, s source, raw string)
 	}
 	args := append([]string{"build"}, b.compiler.flags...)
 	cmd := exec.CommandContext(ctx, b.compiler.path, append(args, "-o", file, s.pattern)...)
-	cmd.Dir = b.root
+	cmd.Dir, cmd.Env = b.root, b.compiler.environment()
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil

@@ -43,9 +43,6 @@ func (p *program) versions() []string {
 			continue
 		}
 		version := pkg.Module.Version
-		if pkg.Module.Replace != nil {
-			version = pkg.Module.Replace.Version
-		}
 		all = append(all, strings.TrimSpace(fmt.Sprintf("%s %s", pkg.PkgPath, version)))
 	}
 	slices.Sort(all)

@@ -29,6 +29,7 @@ module, by tables of what the Envoys of all supported Istios give to a module, o
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&b.root, "root", ".", "the `folder` with filters/ and build/")
 			f.StringVar(&b.tools, "tools", ".tools", "the `folder` of the toolchain that make tools brought")
+			f.BoolVar(&b.stockSDK, "stock-sdk", false, "build with the maps of contexts that the SDK has, not with the table of filterbuild")
 			f.BoolVar(&everyEnvoy, "every-envoy", false, "lint asks the Envoy of every supported Istio, which make envoys brought")
 			f.IntVar(&b.limits.Bytes, "max-size", b.limits.Bytes, "the largest module in `bytes`")
 			f.Uint64Var(&b.limits.MemoryBytes, "max-memory", b.limits.MemoryBytes, "the largest memory at start in `bytes`")

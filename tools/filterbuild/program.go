@@ -26,6 +26,7 @@ import (
 // program is everything that becomes one module, as TinyGo sees it: its standard library, its tags, every package of the build.
 type program struct {
 	dir      string // the repository's root
+	vmstate  string // our vmstate.go, which is the SDK's here; empty when the SDK has its own
 	module   string // its import path
 	main     *packages.Package
 	packages []*packages.Package // all of them, sorted by import path
@@ -34,8 +35,17 @@ type program struct {
 
 // compiler is the TinyGo that builds, with the flags it is given.
 type compiler struct {
-	path  string
-	flags []string
+	path    string
+	flags   []string
+	modfile string // the go.mod to build with, from the root; empty for the repository's own
+}
+
+// environment is TinyGo's, which hands it to go.
+func (c compiler) environment() []string {
+	if c.modfile == "" {
+		return os.Environ()
+	}
+	return append(os.Environ(), strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -modfile="+c.modfile))
 }
 
 // view is what decides which files TinyGo takes.
@@ -44,21 +54,32 @@ type view struct {
 	GOOS   string   `json:"goos"`
 	GOARCH string   `json:"goarch"`
 	Tags   []string `json:"build_tags"`
+
+	modfile string
+}
+
+func (v view) buildFlags() []string {
+	flags := []string{"-tags=" + strings.Join(v.Tags, ",")}
+	if v.modfile != "" {
+		flags = append(flags, "-modfile="+v.modfile)
+	}
+	return flags
 }
 
 func (c compiler) view(dir string) (view, error) {
 	var v view
 	cmd := exec.Command(c.path, slices.Concat([]string{"info", "-json"}, c.flags)...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, c.environment()
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return v, fmt.Errorf("asking %s what it compiles for: %w. run \"make tools\"", c.path, err)
 	}
+	v.modfile = c.modfile
 	return v, json.Unmarshal(out, &v)
 }
 
-// environment makes go list see what TinyGo sees.
+// environment and flags make go list see what TinyGo sees.
 func (v view) environment() []string {
 	return append(os.Environ(), "GOROOT="+v.GOROOT, "GOOS="+v.GOOS, "GOARCH="+v.GOARCH, "CGO_ENABLED=1")
 }
@@ -75,7 +96,7 @@ func load(c compiler, dir, pattern string) (*program, error) {
 			packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedTypesSizes,
 		Dir:        dir,
 		Env:        v.environment(),
-		BuildFlags: []string{"-tags=" + strings.Join(v.Tags, ",")},
+		BuildFlags: v.buildFlags(),
 	}, pattern)
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", pattern, err)
@@ -84,6 +105,11 @@ func load(c compiler, dir, pattern string) (*program, error) {
 		return nil, cli.Finding("loading %s: want one package of this repository, such as ./filters/mine", pattern)
 	}
 	p := &program{dir: dir, main: pkgs[0]}
+	if c.modfile != "" {
+		if p.vmstate, err = filepath.Abs(filepath.Join(dir, filepath.Dir(c.modfile), "sdk", sdkVMState)); err != nil {
+			return nil, err
+		}
+	}
 	if p.main.Module != nil {
 		p.module = p.main.Module.Path
 	}

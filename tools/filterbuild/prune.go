@@ -43,6 +43,9 @@ var answers = map[string]string{"proxy_on_http_call_response": "proxy_http_call"
 // takes proxy_on_memory_allocate, whose memory the garbage collector frees.
 var allocators = []string{"malloc", "free", "calloc", "realloc"}
 
+// called are the other functions of a module that a host calls.
+var called = []string{"_initialize", "_start", "main"}
+
 // unneeded are the exports of the module that can go, sorted, and what is said about those that could not be proven.
 func unneeded(p *program, m *wasmfile.Module) (drop, notes []string) {
 	exporters := p.exporters()
@@ -61,6 +64,11 @@ func unneeded(p *program, m *wasmfile.Module) (drop, notes []string) {
 		calls := slices.ContainsFunc(m.Imports, func(i wasmfile.Import) bool { return i.Name == call })
 		if m.Has(export) && !calls {
 			drop = append(drop, export)
+		}
+	}
+	for _, export := range m.Exports {
+		if !strings.HasPrefix(export, "proxy_") && !slices.Contains(called, export) && !slices.Contains(allocators, export) {
+			drop = append(drop, export) // such as those of TinyGo's C library
 		}
 	}
 	if m.Has("proxy_on_memory_allocate") {
@@ -153,7 +161,7 @@ func (p *program) handsOn(f *ssa.Function, methods []string, seen map[*ssa.Funct
 			case *ssa.Call:
 				why = p.calls(i, methods, seen, handed)
 			case *ssa.If:
-				why = decides(i.Cond)
+				why = p.decides(i.Cond)
 			case *ssa.UnOp:
 				if i.Op == token.ARROW {
 					why = "receives from a channel"
@@ -195,12 +203,15 @@ func stores(s *ssa.Store) string {
 }
 
 // decides says why a condition is not about whether the context is there.
-func decides(cond ssa.Value) string {
+func (p *program) decides(cond ssa.Value) string {
 	switch c := cond.(type) {
 	case *ssa.Const:
 		return ""
 	case *ssa.Extract:
 		if _, found := c.Tuple.(*ssa.Lookup); found {
+			return ""
+		}
+		if call, found := c.Tuple.(*ssa.Call); found && p.looksUp(call.Call.StaticCallee()) {
 			return ""
 		}
 	case *ssa.BinOp:
@@ -215,6 +226,8 @@ func (p *program) calls(c *ssa.Call, methods []string, seen map[*ssa.Function]bo
 	switch callee := c.Call.StaticCallee(); {
 	case c.Call.IsInvoke() && slices.Contains(methods, c.Call.Method.Name()):
 		*handed++
+		return ""
+	case p.looksUp(callee):
 		return ""
 	case callee != nil && callee.Pkg != nil && callee.Pkg == c.Parent().Pkg:
 		return p.handsOn(callee, methods, seen, handed)

@@ -19,7 +19,7 @@ import (
 
 const root = "../.."
 
-var tinygo = compiler{filepath.Join(root, ".tools/bin/tinygo"), tinygoFlags}
+var tinygo = compiler{path: filepath.Join(root, ".tools/bin/tinygo"), flags: tinygoFlags}
 
 func absolute(t *testing.T, c compiler) compiler {
 	t.Helper()

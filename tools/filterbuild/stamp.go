@@ -51,8 +51,8 @@ func readInputs(c compiler, dir string, patterns []string) (inputs, error) {
 		return in, nil
 	}
 	// -e: what is wrong with a package is said when it is loaded, at the author's line.
-	cmd := exec.Command("go", slices.Concat([]string{"list", "-e", "-deps", "-tags=" + strings.Join(v.Tags, ","),
-		"-json=ImportPath,Dir,Standard,GoFiles,CgoFiles,CFiles,HFiles,SFiles,EmbedFiles,Imports,ImportMap,Module,Error"}, patterns)...)
+	cmd := exec.Command("go", slices.Concat([]string{"list", "-e", "-deps",
+		"-json=ImportPath,Dir,Standard,GoFiles,CgoFiles,CFiles,HFiles,SFiles,EmbedFiles,Imports,ImportMap,Module,Error"}, v.buildFlags(), patterns)...)
 	cmd.Dir, cmd.Env = dir, v.environment()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
