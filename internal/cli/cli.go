@@ -39,7 +39,8 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 	if c.Flags != nil {
 		c.Flags(flags)
 	}
-	switch err := flags.Parse(args); {
+	rest, err := parse(flags, args)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		c.help(flags, stdout)
 		return ExitOK
@@ -48,10 +49,25 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := c.Run(ctx, flags.Args(), stdout, stderr); err != nil {
+	if err := c.Run(ctx, rest, stdout, stderr); err != nil {
 		return c.fail(stderr, err)
 	}
 	return ExitOK
+}
+
+// parse takes flags before and after arguments, as people write them; after -- everything is an argument.
+func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		left := flags.Args()
+		ended := len(left) < len(args) && args[len(args)-len(left)-1] == "--"
+		if ended || len(left) == 0 {
+			return append(rest, left...), nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
 }
 
 func (c Command) help(flags *flag.FlagSet, w io.Writer) {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,5 +42,39 @@ func TestMain(t *testing.T) {
 			require.Equal(t, c.stdout, stdout.String())
 			require.Equal(t, c.stderr, stderr.String())
 		})
+	}
+}
+
+// Flags may stand before and after the arguments.
+func TestFlagsAnywhere(t *testing.T) {
+	for args, want := range map[string]string{
+		"a --env x b":      "x [a b]",
+		"--env x a b":      "x [a b]",
+		"a b --env=x":      "x [a b]",
+		"a -- --env x":     " [a --env x]",
+		"-- a --env x":     " [a --env x]",
+		"--env x -- -a":    "x [-a]",
+		"a - --env x":      "x [a -]",
+		"a --unknown":      "usage",
+		"a --env":          "usage",
+		"a --env x --help": "help",
+	} {
+		var env string
+		var got []string
+		var out, errs bytes.Buffer
+		c := cli.Command{Name: "c", Flags: func(f *flag.FlagSet) { f.StringVar(&env, "env", "", "") }, Run: func(_ context.Context, args []string, _, _ io.Writer) error {
+			got = args
+			return nil
+		}}
+		switch code := c.Main(strings.Fields(args), &out, &errs); want {
+		case "usage":
+			require.Equal(t, cli.ExitUsage, code, args)
+		case "help":
+			require.Equal(t, cli.ExitOK, code, args)
+			require.Contains(t, out.String(), "usage: c")
+		default:
+			require.Equal(t, cli.ExitOK, code, "%s: %s", args, &errs)
+			require.Equal(t, want, fmt.Sprint(env, " ", got), args)
+		}
 	}
 }

@@ -61,15 +61,20 @@ func (e Environment) pinsFiles() []string {
 }
 
 func (e Environment) pinsIn(file string) (Pins, error) {
-	var doc struct {
-		Images []imageEntry `yaml:"images"`
-	}
 	data, err := e.files.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Pins{}, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	return ParsePins(file, data)
+}
+
+// ParsePins reads the pins from the content of a file; what is wrong in it is a finding.
+func ParsePins(file string, data []byte) (Pins, error) {
+	var doc struct {
+		Images []imageEntry `yaml:"images"`
 	}
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, cli.Finding("%s: %w", file, err)
