@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build new adopt test ci examples fork e2e soak bench check publish init upgrade login promote render diff run demo demo-gitops pins clean
+.PHONY: help tools envoys build new adopt test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ diff: bin/wasmfleet ## what a reviewer wants to see, as Markdown: rendered manif
 
 run: bin/wasmfleet $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real Envoy with the rendered configuration, until ^C [ENV=dev NAMESPACE=x LISTEN=127.0.0.1:8080]
 	@bin/wasmfleet run $(if $(LISTEN),--listen '$(LISTEN)') $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(or $(ENV),dev)
+
+status: bin/wasmfleet ## which version of each filter runs where, since when, by whom [ENV=prod STATUSFLAGS=--registry]
+	@bin/wasmfleet status $(STATUSFLAGS) $(ENV)
 
 demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
 	@CRANE='$(CRANE)' scripts/demo.sh

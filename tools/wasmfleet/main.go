@@ -8,6 +8,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/adopt"
 	"github.com/wasmfleet/wasmfleet/tools/diff"
 	"github.com/wasmfleet/wasmfleet/tools/environments"
+	"github.com/wasmfleet/wasmfleet/tools/history"
 	initverb "github.com/wasmfleet/wasmfleet/tools/init"
 	"github.com/wasmfleet/wasmfleet/tools/inspect"
 	newverb "github.com/wasmfleet/wasmfleet/tools/new"
@@ -18,6 +19,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/retire"
 	"github.com/wasmfleet/wasmfleet/tools/rules"
 	"github.com/wasmfleet/wasmfleet/tools/run"
+	"github.com/wasmfleet/wasmfleet/tools/status"
 )
 
 var program = cli.Program{
@@ -36,6 +38,8 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 		diff.Command(),
 		preflight.Command(),
 		run.Command(),
+		status.Command(),
+		history.Command(),
 		environments.Command(),
 		initverb.Command(),
 	},
