@@ -43,14 +43,42 @@ func (f Files) ReadFile(path string) ([]byte, error) {
 	return f.FileSystem.ReadFile(path)
 }
 
+// Exists implements filesys.FileSystem.
+func (f Files) Exists(path string) bool { return f.has(path) || f.FileSystem.Exists(path) }
+
+// CleanedAbs implements filesys.FileSystem: kustomize asks where a file really is before it reads it.
+func (f Files) CleanedAbs(path string) (filesys.ConfirmedDir, string, error) {
+	if real, err := realPath(path); err == nil && f.has(path) {
+		return filesys.ConfirmedDir(filepath.Dir(real)), filepath.Base(real), nil
+	}
+	return f.FileSystem.CleanedAbs(path)
+}
+
+// has reports whether the content of a file is changed in memory.
+func (f Files) has(path string) bool {
+	if len(f.changed) == 0 {
+		return false
+	}
+	real, err := realPath(path)
+	_, changed := f.changed[real]
+	return err == nil && changed
+}
+
+// real is the path of a file without symbolic links; of one that is not written yet, too.
+func (f Files) real(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) && f.has(path) {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		return filepath.Join(dir, filepath.Base(path)), err
+	}
+	return real, err
+}
+
 // Read is the content of a file of the tree, by any path, unless it is larger than a file of manifests may be.
 func (f Files) Read(path string) ([]byte, error) {
-	if len(f.changed) > 0 {
-		if real, err := realPath(path); err == nil {
-			if content, ok := f.changed[real]; ok {
-				return content, nil
-			}
-		}
+	if f.has(path) {
+		real, err := realPath(path)
+		return f.changed[real], err
 	}
 	file, err := os.Open(path)
 	if err != nil {

@@ -115,12 +115,14 @@ func (w walker) include(k kustomization, entry string, objects []*written) ([]*w
 	if err := w.inside(k.file, entry, path); err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.file, err)
-	}
-	if info.IsDir() {
-		return w.walk(path, objects)
+	if !w.files.has(path) {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k.file, err)
+		}
+		if info.IsDir() {
+			return w.walk(path, objects)
+		}
 	}
 	documents, err := w.load(k, entry)
 	return append(objects, objectsIn(path, documents)...), err
@@ -128,7 +130,7 @@ func (w walker) include(k kustomization, entry string, objects []*written) ([]*w
 
 // inside refuses what is remote or leaves the root.
 func (w walker) inside(file, entry, path string) error {
-	real, err := filepath.EvalSymlinks(path)
+	real, err := w.files.real(path)
 	if errors.Is(err, fs.ErrNotExist) && looksRemote(entry) {
 		return fmt.Errorf("%s: %q is remote, and render is offline. copy it into the tree", file, entry)
 	}

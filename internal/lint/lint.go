@@ -27,6 +27,7 @@ var Rules = []Rule{
 	ruleAmbiguousYAML,
 	ruleAPI,
 	ruleCallout,
+	ruleCanary,
 	ruleCollision,
 	ruleDigest,
 	ruleDuplicateFilter,

@@ -111,13 +111,7 @@ func (e Environment) WithFilter(overlay, filter string) (Environment, error) {
 		if value(doc, "namespace") == nil {
 			return nil, fmt.Errorf("nothing says into which namespace filter %q goes. add its base to the resources of a namespace's kustomization.yaml", filter)
 		}
-		resource := e.ResourceOf(overlay, filter)
-		resources := value(doc, "resources")
-		if resources == nil || resources.Kind != yaml.SequenceNode || len(resources.Content) == 0 || resources.Style == yaml.FlowStyle {
-			return nil, fmt.Errorf("resources is no list of lines. add %q to it by hand", "- "+resource)
-		}
-		last := resources.Content[len(resources.Content)-1]
-		return slices.Insert(lines, last.Line, strings.Repeat(" ", max(0, last.Column-3))+"- "+resource+"\n"), nil
+		return withResource(lines, doc, e.ResourceOf(overlay, filter))
 	})
 }
 

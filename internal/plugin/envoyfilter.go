@@ -148,13 +148,7 @@ func (p *Plugin) envoyFilter(capabilities []string) (*networking.EnvoyFilter, er
 	if err != nil {
 		return nil, err
 	}
-	reference, err := structOf(map[string]any{
-		"name": p.ID(),
-		"config_discovery": map[string]any{
-			"config_source": map[string]any{"ads": map[string]any{}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
-			"type_urls":     []any{wasmType, rbacType},
-		},
-	})
+	reference, err := structOf(map[string]any{"name": p.ID(), "config_discovery": discoveryMap()})
 	if err != nil {
 		return nil, err
 	}
@@ -259,16 +253,8 @@ func fromEnvoyFilter(ef *networking.EnvoyFilter) (*extensions.WasmPlugin, *wasmf
 			if filter != nil || config.GetFields()["@type"].GetStringValue() != wasmType {
 				return nil, nil, nil
 			}
-			data, err := config.MarshalJSON()
-			if err != nil {
-				return nil, nil, err
-			}
-			var typed anypb.Any
-			filter = &wasmfilterv3.Wasm{}
-			if err := protojson.Unmarshal(data, &typed); err != nil {
-				return nil, nil, err
-			}
-			if err := typed.UnmarshalTo(filter); err != nil {
+			var err error
+			if filter, err = wasmOf(config); err != nil {
 				return nil, nil, err
 			}
 		case networking.EnvoyFilter_HTTP_FILTER:
@@ -309,17 +295,36 @@ func fromEnvoyFilter(ef *networking.EnvoyFilter) (*extensions.WasmPlugin, *wasmf
 			w.VmConfig.Env = append(w.VmConfig.Env, &extensions.EnvVar{Name: name, ValueFrom: extensions.EnvValueSource_HOST})
 		}
 	}
-	if filter.Config.Configuration.GetTypeUrl() != "" {
-		var text wrapperspb.StringValue
-		if err := filter.Config.Configuration.UnmarshalTo(&text); err != nil {
-			return nil, nil, err
-		}
-		w.PluginConfig = &structpb.Struct{}
-		if err := protojson.Unmarshal([]byte(text.Value), w.PluginConfig); err != nil {
-			return nil, nil, err
-		}
+	var err error
+	w.PluginConfig, err = pluginConfigOf(filter)
+	return w, filter, err
+}
+
+// wasmOf is the filter of a patch's value.
+func wasmOf(config *structpb.Struct) (*wasmfilterv3.Wasm, error) {
+	data, err := config.MarshalJSON()
+	if err != nil {
+		return nil, err
 	}
-	return w, filter, nil
+	var typed anypb.Any
+	if err := protojson.Unmarshal(data, &typed); err != nil {
+		return nil, err
+	}
+	filter := &wasmfilterv3.Wasm{}
+	return filter, typed.UnmarshalTo(filter)
+}
+
+// pluginConfigOf is the pluginConfig that a filter was made from; nil when it has none.
+func pluginConfigOf(filter *wasmfilterv3.Wasm) (*structpb.Struct, error) {
+	if filter.Config.Configuration.GetTypeUrl() == "" {
+		return nil, nil
+	}
+	var text wrapperspb.StringValue
+	if err := filter.Config.Configuration.UnmarshalTo(&text); err != nil {
+		return nil, err
+	}
+	config := &structpb.Struct{}
+	return config, protojson.Unmarshal([]byte(text.Value), config)
 }
 
 // modes are the workload modes of the contexts that EnvoyFilter writes.

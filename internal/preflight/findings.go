@@ -54,8 +54,18 @@ func (c Preflight) Result(ctx context.Context, r *manifests.Result) ([]lint.Find
 	for _, p := range rendered {
 		byID[p.ID()] = p
 	}
+	plugins := r.Plugins
+	for _, canary := range r.Canaries() {
+		if canary.Err != nil {
+			continue // the canary rule has said so
+		}
+		p := canary.Stable
+		p.Plugin, p.Object = canary.Plugin, canary.Object
+		p.Name = canary.Name()
+		plugins, byID[p.ID()] = append(plugins[:len(plugins):len(plugins)], p), p.Plugin
+	}
 	var findings []lint.Finding
-	for _, p := range r.Plugins {
+	for _, p := range plugins {
 		ref, err := image.ParseRef(strings.TrimPrefix(p.Spec.Url, "oci://"))
 		if err != nil {
 			continue // the digest rule has said so

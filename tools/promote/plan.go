@@ -1,7 +1,6 @@
 package promote
 
 import (
-	"bufio"
 	"fmt"
 	"maps"
 	"os"
@@ -29,7 +28,7 @@ func offered(o options, env manifests.Environment) (offer, error) {
 	case o.refs != "" && !env.Entry():
 		return offer{}, cli.Usage("%s takes its pins from %s. promote references to an environment whose upstream is none, then from there", env.Name, env.Upstream)
 	case o.refs != "":
-		pins, err := readRefs(o.refs, o.unpublished)
+		pins, err := manifests.ReadRefs(o.refs, o.unpublished)
 		if err != nil {
 			return offer{}, err
 		}
@@ -63,35 +62,6 @@ func published(dir string, pins manifests.Pins) (map[string]manifests.ModuleFact
 		}
 	}
 	return facts, nil
-}
-
-// readRefs reads one reference a line; empty lines and comments are skipped.
-func readRefs(file string, unpublished bool) (manifests.Pins, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	pins := manifests.Pins{}
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		text := strings.TrimSpace(lines.Text())
-		if text == image.Unpublished && !unpublished {
-			return nil, cli.Finding("%s:%d: these references are of publish --dry-run, so the images are in no registry. publish them, or take them with --unpublished", file, n)
-		}
-		if text == "" || strings.HasPrefix(text, "#") {
-			continue
-		}
-		ref, err := image.ParseRef(text)
-		if err != nil {
-			return nil, cli.Finding("%s:%d: %w", file, n, err)
-		}
-		if old, twice := pins[ref.Filter()]; twice && old != ref {
-			return nil, cli.Finding("%s:%d: a second reference of %s. keep one", file, n, ref.Filter())
-		}
-		pins[ref.Filter()] = ref
-	}
-	return pins, lines.Err()
 }
 
 // change is a pin that differs from what the environment has.

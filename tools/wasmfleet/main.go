@@ -6,6 +6,7 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/tools/adopt"
+	"github.com/wasmfleet/wasmfleet/tools/canary"
 	"github.com/wasmfleet/wasmfleet/tools/diff"
 	"github.com/wasmfleet/wasmfleet/tools/environments"
 	"github.com/wasmfleet/wasmfleet/tools/history"
@@ -32,6 +33,7 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 		publish.Command(),
 		inspect.Command(),
 		promote.Command(),
+		canary.Command(),
 		retire.Command(),
 		render.Command(),
 		rules.Command(),

@@ -57,6 +57,7 @@ func TestLoop(t *testing.T) {
 		{"A bad manifest in git is refused, and what runs goes on", l.badManifest},
 		{"A kind that the project does not allow", l.otherKind},
 		{"An image without a digest is refused by admission", l.unpinned},
+		{"A canary: half of the requests, all, none", l.canary},
 		{"The last filter of an environment goes: the Application stays and prunes", l.last},
 		{"dev moves from a flat folder to one for each namespace", l.folders},
 		{"A new environment is a new folder", l.newEnvironment},
@@ -189,6 +190,25 @@ func (l *loop) removed() {
 	l.run("git revert --no-edit HEAD >/dev/null && git push -q origin HEAD:main")
 	l.refresh("dev")
 	l.sees("dev", "second!")
+}
+
+// canary gives another configuration to a share of the requests, in each proxy, while the client asks.
+func (l *loop) canary() {
+	l.run(`canary=$(mktemp)
+printf 'name: hello\nvalue: canary\n' >"$canary"
+bin/wasmfleet canary start addheader --in dev --percent 50 --key request --config "$canary" --image "$(bin/wasmfleet status dev --format json | grep -o '[^"]*/addheader:[^"]*@sha256:[0-9a-f]*')"
+rm "$canary"`)
+	l.commit("dev: a canary of addheader", "dev")
+	l.sees("dev", "canary")
+	l.sees("dev", "second!")
+	l.run("bin/wasmfleet canary set addheader --in dev --percent 100")
+	l.commit("dev: the canary for all", "dev")
+	l.sees("dev", "canary")
+	l.synced("dev", l.run("git rev-parse HEAD"))
+	l.run("bin/wasmfleet canary abort addheader --in dev")
+	l.commit("dev: no canary", "dev")
+	l.sees("dev", "second!")
+	l.synced("dev", l.run("git rev-parse HEAD"))
 }
 
 // last leaves an environment without a filter: git keeps its folder, and the Application prunes what was there.
