@@ -199,11 +199,11 @@ printf 'name: hello\nvalue: canary\n' >"$canary"
 bin/wasmfleet canary start addheader --in dev --percent 50 --key request --config "$canary" --image "$(bin/wasmfleet status dev --format json | grep -o '[^"]*/addheader:[^"]*@sha256:[0-9a-f]*')"
 rm "$canary"`)
 	l.commit("dev: a canary of addheader", "dev")
-	l.sees("dev", "canary")
+	l.sees("dev", "canary!")
 	l.sees("dev", "second!")
 	l.run("bin/wasmfleet canary set addheader --in dev --percent 100")
 	l.commit("dev: the canary for all", "dev")
-	l.sees("dev", "canary")
+	l.sees("dev", "canary!")
 	l.synced("dev", l.run("git rev-parse HEAD"))
 	l.run("bin/wasmfleet canary abort addheader --in dev")
 	l.commit("dev: no canary", "dev")
