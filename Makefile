@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build new adopt test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
+.PHONY: help tools envoys build new adopt migrate test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ new: bin/wasmfleet ## a filter to start from [FILTER=name LIKE=headers|body|shar
 
 adopt: bin/wasmfleet ## a Go filter from elsewhere [FROM=folder or file NAME=name]
 	@bin/wasmfleet adopt $(if $(NAME),--name '$(NAME)') '$(FROM)'
+
+migrate: bin/wasmfleet ## wasme's objects, or a cluster's plugins, to bases, overlays, pins [FROM=file TO=dev MIGRATEFLAGS=--dry-run]
+	@bin/wasmfleet migrate -f '$(or $(FROM),-)' --to '$(TO)' $(MIGRATEFLAGS)
 
 init: bin/wasmfleet ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
 	@bin/wasmfleet init --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')

@@ -107,9 +107,23 @@ func (e Environment) WithoutCanary(filter string) (Environment, error) {
 // withResource are the lines with one more entry at the end of resources.
 func withResource(lines []string, doc *yaml.Node, entry string) ([]string, error) {
 	resources := value(doc, "resources")
-	if resources == nil || resources.Kind != yaml.SequenceNode || len(resources.Content) == 0 || resources.Style == yaml.FlowStyle {
+	line := "- " + entry + "\n"
+	switch {
+	case resources == nil:
+		if last := len(lines) - 1; last >= 0 && lines[last] != "" && !strings.HasSuffix(lines[last], "\n") {
+			lines[last] += "\n"
+		}
+		return append(lines, "resources:\n", line), nil
+	case resources.Tag == "!!null":
+		return slices.Insert(lines, resources.Line, line), nil
+	case resources.Kind == yaml.SequenceNode && len(resources.Content) == 0:
+		at := resources.Line - 1
+		lines[at] = strings.Replace(lines[at], " []", "", 1)
+		return slices.Insert(lines, at+1, line), nil
+	}
+	if resources.Kind != yaml.SequenceNode || resources.Style == yaml.FlowStyle {
 		return nil, fmt.Errorf("resources is no list of lines. add %q to it by hand", "- "+entry)
 	}
 	last := resources.Content[len(resources.Content)-1]
-	return slices.Insert(lines, last.Line, strings.Repeat(" ", max(0, last.Column-3))+"- "+entry+"\n"), nil
+	return slices.Insert(lines, last.Line, strings.Repeat(" ", max(0, last.Column-3))+line), nil
 }

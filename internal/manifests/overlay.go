@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -272,4 +273,39 @@ func value(n *yaml.Node, key string) *yaml.Node {
 		}
 	}
 	return nil
+}
+
+// WithNamespace is the environment with an overlay for the objects of a namespace, in memory, and which that is: its own, the folder of
+// the namespace, or a new one.
+func (e Environment) WithNamespace(namespace string) (Environment, string, error) {
+	folders, err := e.Namespaces()
+	if err != nil {
+		return e, "", err
+	}
+	if own := e.namespace(); len(folders) == 0 {
+		if own == namespace || namespace == "" {
+			return e, e.Overlay(), nil
+		}
+		return e, "", cli.Finding("%s is flat, in namespace %q, and the objects are in %q. give the environment a folder for each namespace first, or choose another", e.Dir, own, namespace)
+	}
+	for _, folder := range folders {
+		overlay := filepath.Join(e.Dir, folder, "kustomization.yaml")
+		k, err := e.kustomization(overlay)
+		if err != nil {
+			return e, "", err
+		}
+		if k.Namespace == namespace {
+			return e, overlay, nil
+		}
+	}
+	overlay := filepath.Join(e.Dir, namespace, "kustomization.yaml")
+	if err := os.MkdirAll(filepath.Dir(overlay), 0o755); err != nil {
+		return e, "", err
+	}
+	next, err := e.With(overlay, []byte("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: "+namespace+"\nresources:\ncomponents:\n- ../digests\n"))
+	if err != nil {
+		return e, "", err
+	}
+	next, err = next.editOverlay(e.Overlay(), func(lines []string, doc *yaml.Node) ([]string, error) { return withResource(lines, doc, namespace) })
+	return next, overlay, err
 }

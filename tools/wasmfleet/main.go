@@ -12,6 +12,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/history"
 	initverb "github.com/wasmfleet/wasmfleet/tools/init"
 	"github.com/wasmfleet/wasmfleet/tools/inspect"
+	"github.com/wasmfleet/wasmfleet/tools/migrate"
 	newverb "github.com/wasmfleet/wasmfleet/tools/new"
 	"github.com/wasmfleet/wasmfleet/tools/preflight"
 	"github.com/wasmfleet/wasmfleet/tools/promote"
@@ -30,6 +31,7 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 	Verbs: []cli.Command{
 		newverb.Command(),
 		adopt.Command(),
+		migrate.Command(),
 		publish.Command(),
 		inspect.Command(),
 		promote.Command(),
