@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build new adopt migrate test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
+.PHONY: help tools envoys build sbom new adopt migrate test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ changed: build bin/wasmfleet
 	@$(PUBLISH) --changed $(FILTERS) >build/changed
 push: bin/wasmfleet
 	@$(PUBLISH) --refs '$(REFS)' $(FILTER)
+
+sbom: build bin/wasmfleet ## what is compiled into a filter, as CycloneDX [FILTER=x]
+	@bin/wasmfleet sbom '$(FILTER)'
 
 new: bin/wasmfleet ## a filter to start from [FILTER=name LIKE=headers|body|shared|tick]
 	@bin/wasmfleet new $(if $(LIKE),--like '$(LIKE)') '$(FILTER)'

@@ -270,7 +270,7 @@ func ParseKey(text string) (header string, err error) {
 
 func (p *Plugin) clone() *Plugin {
 	c := *p
-	c.WasmPlugin = p.WasmPlugin.DeepCopy()
+	c.WasmPlugin = p.DeepCopy()
 	c.rendered = nil
 	return &c
 }

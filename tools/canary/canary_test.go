@@ -11,6 +11,8 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/render"
 )
 
-func TestMain(m *testing.M) { scripttest.Main(m, canary.Command(), promote.Command(), render.Command()) }
+func TestMain(m *testing.M) {
+	scripttest.Main(m, canary.Command(), promote.Command(), render.Command())
+}
 
 func TestScripts(t *testing.T) { scripttest.Run(t, testscript.Params{}) }

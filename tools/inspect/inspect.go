@@ -3,6 +3,7 @@ package inspect
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/wasmfleet/wasmfleet/internal/attest"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	oci "github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/registry"
@@ -23,6 +25,7 @@ import (
 // options are the flags.
 type options struct {
 	caFile    string
+	key       string
 	plainHTTP bool
 	timeout   time.Duration
 }
@@ -37,6 +40,7 @@ func Command() cli.Command {
 		About: `Pulls an image from its registry, anybody's, says what is in it, and checks it by the rules of Istio's agent and of Envoy.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.caFile, "ca-file", "", "`file` with further root certificates (PEM) of the registry")
+			f.StringVar(&o.key, "key", "", "verify what is signed with the public key in this `file`, or env://NAME; without a valid signature it exits 1")
 			f.BoolVar(&o.plainHTTP, "plain-http", false, "talk HTTP to the registry (hosts on loopback may always)")
 			f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this time")
 		},
@@ -99,8 +103,49 @@ func run(ctx context.Context, o options, image string, stdout io.Writer) error {
 		imports = append(imports, i.Name)
 	}
 	fmt.Fprintf(stdout, "abi      %s\nimports  %s\nallow    %s\n", m.ABI, strings.Join(imports, " "), strings.Join(m.Capabilities(), " "))
+	if err := signatures(ctx, o, r, ref.Context().Digest(desc.Digest.String()), stdout); err != nil {
+		return err
+	}
 	if findings := wasmfile.Lint(m); len(findings) > 0 {
 		return cli.Finding("%s: %s", ref, strings.Join(findings, "; "))
+	}
+	return nil
+}
+
+// signatures prints what is said of the image by others, and with a key whether it holds.
+func signatures(ctx context.Context, o options, r *registry.Registry, at name.Digest, stdout io.Writer) error {
+	bundles, err := attest.Bundles(ctx, at, r.Options(ctx)...)
+	if err != nil {
+		return fmt.Errorf("reading what refers to %s: %w", at, registry.Explain(at.RegistryStr(), err))
+	}
+	var key *ecdsa.PublicKey
+	if o.key != "" {
+		if key, err = attest.LoadPublicKey(o.key); err != nil {
+			return cli.Finding("--key: %w", err)
+		}
+	}
+	signed := false
+	for _, b := range bundles {
+		s, err := attest.Read(b)
+		if err != nil {
+			fmt.Fprintf(stdout, "said     unreadable: %v\n", err)
+			continue
+		}
+		state := "not verified: --key says by whom"
+		if key != nil {
+			if _, err := attest.Verify(ctx, b, key, at.DigestStr()); err != nil {
+				state = "does not hold: " + err.Error()
+			} else {
+				state, signed = "verified", signed || s.PredicateType == attest.Signature
+			}
+		}
+		if builder := s.Builder(); builder != "" {
+			state = "built by " + builder + ", " + state
+		}
+		fmt.Fprintf(stdout, "said     %s: %s\n", s.PredicateType, state)
+	}
+	if key != nil && !signed {
+		return cli.Finding("%s has no signature of that key. %d bundles refer to it", at, len(bundles))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/wasmfleet/wasmfleet/internal/attest"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/lint"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
@@ -32,7 +33,7 @@ func Command() cli.Command {
 		Args:  "[FILTER…]",
 		About: `Writes pins into manifests/overlays/ENV/digests/kustomization.yaml: with --refs those that publish printed, otherwise those of
 ENV's upstream; all filters, or the ones named. It renders ENV with the new pins first, and a finding refuses the promotion: nothing
-is written then. It prints the pins that changed.`,
+is written then. It prints the pins that changed. Where manifests/trust.yaml demands signatures for ENV, each new pin is verified first.`,
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&o.dir, "dir", "manifests", "`folder` of the manifests")
 			f.StringVar(&o.filters, "filters", "filters", "`folder` of the filters, for the rules of render")
@@ -87,8 +88,17 @@ func run(ctx context.Context, o options, filters []string, stdout, stderr io.Wri
 			return cli.Finding("%s: %s is in a registry on this machine, which no cluster finds. publish it to a real one, or use --allow-loopback. nothing was written", c.filter, c.to)
 		}
 	}
-	if o.verify {
+	trust, err := attest.LoadTrust(o.dir)
+	if err != nil {
+		return err
+	}
+	if o.verify || trust.Demands(env.Name) {
 		if err := verify(ctx, p.changes, o.plainHTTP); err != nil {
+			return err
+		}
+	}
+	if trust.Demands(env.Name) {
+		if err := verifyTrust(ctx, trust, env.Name, p.changes, o.plainHTTP); err != nil {
 			return err
 		}
 	}

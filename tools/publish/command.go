@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
+	"github.com/wasmfleet/wasmfleet/internal/attest"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/registry"
@@ -21,7 +22,7 @@ import (
 type options struct {
 	repo, version, variant   string
 	filters, build           string
-	caFile, refs             string
+	caFile, refs, signKey    string
 	dir                      string
 	plainHTTP, dryRun, force bool
 	changed                  bool
@@ -52,6 +53,7 @@ Istio's agent and prints REPO/FILTER:VERSION@sha256:…`,
 			f.StringVar(&o.dir, "dir", "manifests", "with --changed: `folder` of the manifests")
 			f.BoolVar(&o.force, "force", false, "overwrite the tag of a release (v1.2.3) that has another digest")
 			f.StringVar(&o.refs, "refs", "", "also write the references to this `file`, for promote")
+			f.StringVar(&o.signKey, "sign-key", "", "sign each image, its contents and its origin with cosign's private key in this `file`, or env://NAME; the passphrase is in COSIGN_PASSWORD")
 			f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "give up after this time")
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -86,6 +88,12 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
+	var key *attest.Key
+	if o.signKey != "" { // before anything is pushed
+		if key, err = attest.LoadKey(o.signKey); err != nil {
+			return cli.Finding("--sign-key: %w", err)
+		}
+	}
 	jobs, err := newJobs(o, args)
 	if err != nil {
 		return err
@@ -105,6 +113,11 @@ func run(ctx context.Context, o options, args []string, stdout, stderr io.Writer
 	if !o.dryRun {
 		if err := p.publish(ctx, jobs); err != nil {
 			return err
+		}
+		if key != nil {
+			if err := p.sign(ctx, key, o, jobs); err != nil {
+				return err
+			}
 		}
 	}
 	if o.refs != "" {

@@ -36,6 +36,7 @@ func (p progress) blob(_ job, size int) (done func()) {
 }
 
 func (p progress) pushed(j job)    { p.line(j, "pushed and checked") }
+func (p progress) signed(j job)    { p.line(j, "signed") }
 func (p progress) unchanged(j job) { p.line(j, "is there already") }
 
 func (p progress) line(j job, outcome string) {

@@ -1,6 +1,10 @@
 package publish
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -16,13 +20,16 @@ import (
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/scripttest"
 	"github.com/wasmfleet/wasmfleet/tools/inspect"
+	"github.com/wasmfleet/wasmfleet/tools/promote"
+	"github.com/wasmfleet/wasmfleet/tools/sbom"
 )
 
-func TestMain(m *testing.M) { scripttest.Main(m, Command(), inspect.Command()) }
+func TestMain(m *testing.M) { scripttest.Main(m, Command(), inspect.Command(), promote.Command(), sbom.Command()) }
 
 // Scripts find modules, good and bad, in $LINT and start the registries they need with the command `registry`.
 func TestScripts(t *testing.T) {
@@ -34,14 +41,14 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LINT", modules)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": dockerLogin, "helper": credentialHelper, "proxy": startProxy},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"registry": startRegistry, "tags": tags, "login": dockerLogin, "helper": credentialHelper, "proxy": startProxy, "keypair": keyPair},
 	})
 }
 
-// startRegistry: registry VAR [refuse METHOD PATH STATUS | password | hang] starts a registry, on loopback, and sets $VAR to its host.
+// startRegistry: registry VAR [refuse METHOD PATH STATUS | password | hang | referrers] starts a registry, on loopback, and sets $VAR to its host.
 // It answers STATUS to requests of that method whose path contains PATH; with password it wants user:secret, with hang it never answers.
 func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
-	real := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
+	real := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(len(args) == 2 && args[1] == "referrers"))
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(args) == 2 && args[1] == "hang" {
 			<-r.Context().Done()
@@ -94,6 +101,20 @@ func startProxy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], strings.Replace(proxy.URL, "http://", "http://user:secret@", 1))
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: hidden.Certificate().Raw})
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), certificate, 0o600))
+}
+
+// keyPair: keypair NAME PASSWORD writes NAME.key and NAME.pub, as cosign generate-key-pair does.
+func keyPair(ts *testscript.TestScript, _ bool, args []string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	ts.Check(err)
+	sealed, err := encrypted.Encrypt(der, []byte(args[1]))
+	ts.Check(err)
+	public, err := x509.MarshalPKIXPublicKey(private.Public())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: sealed}), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
 }
 
 // tags: tags HOST REPO prints the tags of a repository, one a line; nothing when there is none.

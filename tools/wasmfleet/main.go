@@ -21,6 +21,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/retire"
 	"github.com/wasmfleet/wasmfleet/tools/rules"
 	"github.com/wasmfleet/wasmfleet/tools/run"
+	"github.com/wasmfleet/wasmfleet/tools/sbom"
 	"github.com/wasmfleet/wasmfleet/tools/status"
 )
 
@@ -34,6 +35,7 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 		migrate.Command(),
 		publish.Command(),
 		inspect.Command(),
+		sbom.Command(),
 		promote.Command(),
 		canary.Command(),
 		retire.Command(),

@@ -1,0 +1,1 @@
+grep -q '"name": "github.com/tetratelabs/proxy-wasm-go-sdk"' addheader.cdx.json
