@@ -163,3 +163,25 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What cosign itself has written is read: its key, and its signature.
+func TestCosign(t *testing.T) {
+	key, public := load(t, "testdata/cosign", "pw")
+	require.Equal(t, public, key.Public())
+	signed, err := os.ReadFile("testdata/cosign/bundle.json")
+	require.NoError(t, err)
+	of, err := os.ReadFile("testdata/cosign/digest")
+	require.NoError(t, err)
+	s, err := Verify(t.Context(), signed, public, string(of))
+	require.NoError(t, err)
+	require.Equal(t, Signature, s.PredicateType)
+	// The bundle names the key as ours do.
+	var theirs, ours bundle
+	require.NoError(t, json.Unmarshal(signed, &theirs))
+	again, err := key.Sign(t.Context(), *s)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(again, &ours))
+	require.Equal(t, theirs.Material.PublicKey.Hint, ours.Material.PublicKey.Hint)
+	_, err = Verify(t.Context(), signed, public, digest)
+	require.ErrorContains(t, err, "another image")
+}
