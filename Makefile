@@ -86,7 +86,7 @@ publish: build bin/wasmfleet ## push images to REPO, print their references [FIL
 changed: build bin/wasmfleet
 	@$(PUBLISH) --changed $(FILTERS) >build/changed
 push: bin/wasmfleet
-	@$(PUBLISH) --refs '$(REFS)' $(FILTER)
+	@$(PUBLISH) --refs '$(REFS)' $(if $(COSIGN_KEY),--sign-key env://COSIGN_KEY) $(FILTER)
 
 sbom: build bin/wasmfleet ## what is compiled into a filter, as CycloneDX [FILTER=x]
 	@bin/wasmfleet sbom '$(FILTER)'

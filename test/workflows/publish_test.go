@@ -5,6 +5,7 @@ package workflows
 import (
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -87,10 +88,34 @@ func TestPublish(t *testing.T) {
 	require.Equal(t, pinned, h.head("main"))
 	require.Len(t, h.pushed, pushes)
 
+	t.Run("signed", func(t *testing.T) { h.signed(t) })
 	t.Run("an image was deleted", func(t *testing.T) { h.deleted(t) })
 	t.Run("a push to main in between", func(t *testing.T) { h.racing(t) })
 	t.Run("no credentials", func(t *testing.T) { h.withoutCredentials(t) })
 	t.Run("a protected branch", func(t *testing.T) { h.protected(t) })
+}
+
+// With the secret COSIGN_KEY what is published is signed; the key is in no log.
+func (h *hub) signed(t *testing.T) {
+	h.t = t
+	const keys = root + "/internal/attest/testdata/cosign"
+	key, err := os.ReadFile(filepath.Join(keys, "cosign.key"))
+	require.NoError(t, err)
+	h.key = string(key)
+	defer func() { h.key = "" }()
+	h.change("description: .*", "description: A signed text.", one)
+	out, err := h.publish(nil)
+	require.NoError(t, err, out)
+	require.Contains(t, out, " signed\n")
+	require.NotContains(t, out, strings.Split(h.key, "\n")[1])
+	ref := regexp.MustCompile(`url: oci://(\S+@sha256:[0-9a-f]{64})`).FindStringSubmatch(h.git(h.remote, "show", "main:"+rendered))[1]
+	public, err := filepath.Abs(filepath.Join(keys, "cosign.pub"))
+	require.NoError(t, err)
+	cmd := exec.Command("bin/wasmfleet", "inspect", "--key", public, ref)
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "DOCKER_CONFIG="+filepath.Join(h.dir, "runner", "docker"))
+	said, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(said))
+	require.Contains(t, string(said), "https://slsa.dev/provenance/v1: built by")
 }
 
 // An image that is pinned is gone from the registry: the next run brings it back, under the same digest.

@@ -35,6 +35,7 @@ type hub struct {
 	registry string // host of the registry
 
 	beforePush string // a hook of the checkout that pushes pins
+	key        string // the secret COSIGN_KEY; most repositories have none
 
 	mu     sync.Mutex
 	pushed []string // repository:tag or @digest of each manifest that was pushed
@@ -137,7 +138,7 @@ func (h *hub) run(checkout, file, id string, inputs map[string]string) (outputs 
 	h.t.Helper()
 	temp := filepath.Join(h.dir, "runner")
 	require.NoError(h.t, os.MkdirAll(temp, 0o755))
-	values := map[string]string{"runner.temp": temp, "github.token": token}
+	values := map[string]string{"runner.temp": temp, "github.token": token, "secrets.COSIGN_KEY": h.key, "secrets.COSIGN_PASSWORD": "pw"}
 	maps.Copy(values, inputs)
 	job := workflows(h.t)[file].Jobs[id]
 	require.NotEmpty(h.t, job.Steps, "%s has no job %s", file, id)
