@@ -29,7 +29,9 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/sbom"
 )
 
-func TestMain(m *testing.M) { scripttest.Main(m, Command(), inspect.Command(), promote.Command(), sbom.Command()) }
+func TestMain(m *testing.M) {
+	scripttest.Main(m, Command(), inspect.Command(), promote.Command(), sbom.Command())
+}
 
 // Scripts find modules, good and bad, in $LINT and start the registries they need with the command `registry`.
 func TestScripts(t *testing.T) {
