@@ -11,8 +11,15 @@ import (
 
 // Places are the files and lines of a module's instructions, as its DWARF has them.
 type Places struct {
-	code uint64 // where the code section begins: DWARF counts from there
-	rows []row  // sorted by address
+	code   uint64 // where the code section begins: DWARF counts from there
+	rows   []row  // sorted by address
+	starts map[start]bool
+}
+
+// start is the line in which a function is declared.
+type start struct {
+	file string
+	line int
 }
 
 type row struct {
@@ -27,7 +34,7 @@ func ReadPlaces(module []byte) (*Places, error) {
 	if len(module) < 8 {
 		return nil, errors.New("truncated or invalid wasm module")
 	}
-	p := &Places{}
+	p := &Places{starts: map[start]bool{}}
 	custom := map[string][]byte{}
 	for rest := (&reader{rest: module[8:]}); len(rest.rest) > 0; {
 		id := rest.byte()
@@ -51,16 +58,26 @@ func ReadPlaces(module []byte) (*Places, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading debug information: %w", err)
 	}
-	for units := data.Reader(); ; units.SkipChildren() {
-		unit, err := units.Next()
+	var files []*dwarf.LineFile
+	for entries := data.Reader(); ; {
+		e, err := entries.Next()
 		if err != nil {
 			return nil, fmt.Errorf("reading debug information: %w", err)
 		}
-		if unit == nil {
+		if e == nil {
 			break
 		}
-		if err := p.unit(data, unit); err != nil {
-			return nil, fmt.Errorf("reading lines: %w", err)
+		switch e.Tag {
+		case dwarf.TagCompileUnit:
+			if files, err = p.unit(data, e); err != nil {
+				return nil, fmt.Errorf("reading lines: %w", err)
+			}
+		case dwarf.TagSubprogram:
+			file, ok := e.Val(dwarf.AttrDeclFile).(int64)
+			line, known := e.Val(dwarf.AttrDeclLine).(int64)
+			if ok && known && file >= 0 && file < int64(len(files)) && files[file] != nil {
+				p.starts[start{files[file].Name, int(line)}] = true
+			}
 		}
 	}
 	slices.SortStableFunc(p.rows, func(a, b row) int {
@@ -75,17 +92,18 @@ func ReadPlaces(module []byte) (*Places, error) {
 	return p, nil
 }
 
-func (p *Places) unit(data *dwarf.Data, unit *dwarf.Entry) error {
+// unit reads the lines of a unit of compilation and returns its files, by number.
+func (p *Places) unit(data *dwarf.Data, unit *dwarf.Entry) ([]*dwarf.LineFile, error) {
 	lines, err := data.LineReader(unit)
 	if err != nil || lines == nil {
-		return err
+		return nil, err
 	}
 	var entry dwarf.LineEntry
 	for {
 		if err := lines.Next(&entry); errors.Is(err, io.EOF) {
-			return nil
+			return lines.Files(), nil
 		} else if err != nil {
-			return err
+			return nil, err
 		}
 		r := row{address: entry.Address, line: entry.Line, end: entry.EndSequence}
 		if entry.File != nil {
@@ -95,15 +113,23 @@ func (p *Places) unit(data *dwarf.Data, unit *dwarf.Entry) error {
 	}
 }
 
-// At is the file and line of the instruction at an offset of the module, as V8 counts in a trap; false where none is known.
-func (p *Places) At(offset uint64) (file string, line int, ok bool) {
+// Place is where an instruction comes from.
+type Place struct {
+	File  string
+	Line  int
+	Start bool // the compiler knows no more than that it is in the function which is declared in this line
+}
+
+// At is the place of the instruction at an offset of the module, as V8 counts in a trap; false where none is known.
+func (p *Places) At(offset uint64) (Place, bool) {
 	if offset < p.code {
-		return "", 0, false
+		return Place{}, false
 	}
 	address := offset - p.code
 	i := sort.Search(len(p.rows), func(i int) bool { return p.rows[i].address > address }) - 1
 	if i < 0 || p.rows[i].end || p.rows[i].line == 0 {
-		return "", 0, false
+		return Place{}, false
 	}
-	return p.rows[i].file, p.rows[i].line, true
+	r := p.rows[i]
+	return Place{r.file, r.line, p.starts[start{r.file, r.line}]}, true
 }

@@ -42,7 +42,7 @@ func (r *recorder) trapped(message string) {
 	// The newest request that a filter has: one that fails is answered before the next line of the log.
 	var x *exchange
 	for i := len(r.exchanges) - 1; i >= 0 && x == nil; i-- {
-		if in, _ := r.exchanges[i].inside(); in != "" && (filter == "" || in == filter) && !r.exchanges[i].warned {
+		if in, _ := r.exchanges[i].inside(); in != "" && (filter == "" || in == filter) && !r.exchanges[i].gone {
 			x, filter = r.exchanges[i], in
 		}
 	}
@@ -50,12 +50,12 @@ func (r *recorder) trapped(message string) {
 		filter = r.names[0]
 	}
 	var places []string
-	if filter == r.filter || filter == "" {
+	if filter == r.filter || filter == "" { // only this one has them
 		places = r.placesOf(message)
 	}
 	lines := []string{fmt.Sprintf("%s: trap in %s: %s", orUnknown(filter), callback, text)}
 	for i, place := range places {
-		lines = append(lines, map[bool]string{true: "  at ", false: "  called by "}[i == 0]+place)
+		lines = append(lines, map[bool]string{true: "  at ", false: "  called at "}[i == 0]+place)
 	}
 	if x != nil {
 		lines = append(lines, "  request: "+x.name())
@@ -72,56 +72,92 @@ func orUnknown(filter string) string {
 	return filter
 }
 
-// placesOf are function, file and line of the frames that the author wrote, the innermost first.
+const keptFrames = 6
+
+// placesOf are function, file and line of the frames that the author wrote, the innermost first. What is inlined has its own line and
+// the name of the function around it, so an exported callback of the SDK is not named.
 func (r *recorder) placesOf(message string) (places []string) {
 	for _, m := range frameLine.FindAllStringSubmatch(message, -1) {
 		offset, err := strconv.ParseUint(m[1], 16, 64)
 		function := strings.TrimSpace(m[2])
-		if err != nil || r.places == nil {
+		if err != nil {
+			continue
+		}
+		if r.places == nil {
 			places = append(places, function)
 			continue
 		}
-		file, line, ok := r.places.At(offset)
-		if !ok {
+		place, ok := r.places.At(offset)
+		i := strings.LastIndex(place.File, "filters/")
+		if !ok || i < 0 {
 			continue
 		}
-		if strings.Contains(file, "/filters/") || strings.HasPrefix(file, "filters/") {
-			places = append(places, fmt.Sprintf("%s (%s:%d)", function, file[strings.Index(file, "filters/"):], line))
+		text := fmt.Sprintf("%s:%d", place.File[i:], place.Line)
+		if place.Start {
+			text = "somewhere in the function that begins at " + text
 		}
+		if _, exported := callbacks[function]; !exported {
+			text += " (" + function + ")"
+		}
+		places = append(places, text)
+	}
+	if n := len(places); n > keptFrames {
+		places = append(places[:keptFrames], fmt.Sprintf("%d more", n-keptFrames))
 	}
 	return places
 }
 
 // waiting says which requests a filter keeps for long, and whether it is a callback that does not return: then Envoy's watchdog has
-// counted more than before.
-func (r *recorder) waiting(now time.Time, missed int) {
+// counted more than before. Active is how many requests Envoy has.
+func (r *recorder) waiting(now time.Time, missed, active int) {
 	r.mu.Lock()
 	hangs := missed > r.missed
+	var late, last *exchange
 	var lines []string
 	for _, x := range r.exchanges {
 		filter, out := x.inside()
-		if x.warned || filter == "" || now.Sub(x.Began) < waitsLong {
+		if filter == "" || x.gone || now.Sub(x.Began) < waitsLong {
 			continue
 		}
-		x.warned = true
-		way, headersOf, body := "request", "OnHttpRequestHeaders", "OnHttpRequestBody"
-		if out {
-			way, headersOf, body = "response", "OnHttpResponseHeaders", "OnHttpResponseBody"
+		if active == 0 {
+			x.gone = true // its client did not wait
+			continue
 		}
-		text := fmt.Sprintf("%s: %s waits: the %s is in this filter for %.0f s. %s returned ActionPause, and nothing has resumed it; after ActionPause there %s is not called",
-			filter, x.name(), way, now.Sub(x.Began).Seconds(), headersOf, body)
-		if hangs {
-			r.hangs = filter
-			text = fmt.Sprintf("%s: %s hangs: %s does not return, and its worker serves nobody any more. the next version that builds gets another Envoy", filter, x.name(), headersOf)
+		if last = x; x.warned {
+			continue
 		}
-		x.Failure = append(x.Failure, text)
-		lines = append(lines, text)
+		late, x.warned = x, true
+		if !hangs {
+			callback, body := x.callbacks(out)
+			text := fmt.Sprintf("%s: %s waits in this filter for %.0f s. %s returned ActionPause, and nothing has resumed it; after ActionPause there, %s is not called",
+				filter, x.name(), now.Sub(x.Began).Seconds(), callback, body)
+			x.Failure = append(x.Failure, text)
+			lines = append(lines, text)
+		}
 	}
-	if len(lines) > 0 {
-		r.missed = missed
+	if late == nil {
+		late = last
+	}
+	if hangs && late != nil {
+		filter, out := late.inside()
+		callback, _ := late.callbacks(out)
+		r.hangs, r.missed = filter, missed
+		text := fmt.Sprintf("%s: %s hangs: %s does not return, and its worker serves nobody any more. the next version that builds gets another Envoy", filter, late.name(), callback)
+		late.Failure = append(late.Failure, text)
+		lines = append(lines, text)
 	}
 	r.mu.Unlock()
 	for _, line := range lines {
 		r.say("%s", line)
 	}
+	if len(lines) > 0 {
+		r.publish(event{Kind: "exchange"})
+	}
+}
+
+func (x *exchange) callbacks(out bool) (headers, body string) {
+	if out {
+		return "OnHttpResponseHeaders", "OnHttpResponseBody"
+	}
+	return "OnHttpRequestHeaders", "OnHttpRequestBody"
 }

@@ -37,7 +37,8 @@ type exchange struct {
 	Said    []string        // by the filters, while it was out
 	Failure []string
 
-	warned bool
+	warned bool // that it waits
+	gone   bool // nobody waits for it any more
 }
 
 // inside is the filter that the request, or its response, was given and has not passed on; empty when it is nobody's.
@@ -109,7 +110,7 @@ func (r *recorder) restarted() {
 	defer r.mu.Unlock()
 	r.hangs, r.missed = "", 0
 	for _, x := range r.exchanges {
-		x.warned = true
+		x.gone = true
 	}
 }
 

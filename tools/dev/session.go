@@ -109,10 +109,10 @@ func (s *session) run(ctx context.Context, listen, page netip.AddrPort, stdout i
 	if err := s.follow(ctx, now, reading{}); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(stdout, "%s\nhttp://%s\n", s.proxy.URL(), address); err != nil {
+	if _, err := fmt.Fprintf(stdout, "%s\nhttp://%s\n", s.current().URL(), address); err != nil {
 		return err
 	}
-	s.say("requests go to %s, the playground is http://%s. ^C ends both", s.proxy.URL(), address)
+	s.say("requests go to %s, the playground is http://%s. ^C ends both", s.current().URL(), address)
 	return s.watch(ctx, now)
 }
 
@@ -121,6 +121,13 @@ func inUse(flag string, address netip.AddrPort, err error) error {
 		return fmt.Errorf("%s is in use. choose another address with %s; port 0 takes a free one", address, flag)
 	}
 	return err
+}
+
+// current is the proxy that serves now.
+func (s *session) current() *sandbox.Proxy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proxy
 }
 
 func (s *session) startProxy(ctx context.Context) (err error) {
@@ -143,14 +150,18 @@ func (s *session) watch(ctx context.Context, followed reading) error {
 	defer poll.Stop()
 	defer look.Stop()
 	for {
+		proxy := s.current()
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.proxy.Done():
+		case <-proxy.Done():
 			if ctx.Err() != nil {
 				return nil
 			}
-			s.say("%v. another one takes its place", s.proxy.Err())
+			if proxy != s.current() {
+				continue // replaced meanwhile
+			}
+			s.say("%v. another one takes its place", proxy.Err())
 			if err := s.apply(ctx, true); err != nil {
 				return err
 			}
@@ -319,23 +330,35 @@ func nameOf(filters []sandbox.Filter, id string) string {
 func (s *session) lookForHanging(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	stats, err := s.proxy.Stats(ctx, `^server\.worker_\d+\.watchdog_mega_miss$`)
+	stats, err := s.current().Stats(ctx, `^server\.worker_\d+\.watchdog_mega_miss$|^http\.sandbox\.downstream_rq_active$`)
 	if err != nil {
 		return // an Envoy that has ended is seen elsewhere
 	}
-	missed := 0
-	for _, n := range stats {
-		missed += n
+	missed, active := 0, 0
+	for name, n := range stats {
+		if strings.HasPrefix(name, "server.") {
+			missed += n
+		} else {
+			active += n
+		}
 	}
-	s.recorder.waiting(time.Now(), missed)
+	s.recorder.waiting(time.Now(), missed, active)
 }
 
 // backend is what stands behind the proxy: it echoes, or answers as the request of the playground says.
 type backend struct {
 	address netip.AddrPort
 
+	one sync.Mutex // request of the playground at a time
+
 	mu     sync.Mutex
 	expect *sent
+}
+
+func (b *backend) await(expect *sent) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expect = expect
 }
 
 // ServeHTTP implements http.Handler.
@@ -349,4 +372,3 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	sandbox.Echo(w, r)
 }
-

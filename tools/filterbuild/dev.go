@@ -18,6 +18,15 @@ import (
 // can be said with its place.
 var devFlags = append(tinygoFlags[:len(tinygoFlags)-1:len(tinygoFlags)-1], "-panic=print")
 
+// keepLines stands in for wasm-opt, which TinyGo always runs: it folds the ends of functions together, after which a panic has the line of
+// another one. It also takes as long as all the rest may.
+const keepLines = `#!/bin/sh
+case "$1" in
+--version) exec wasm-opt --version ;;
+*) cp "$3" "$5" ;; # level -g in --output out
+esac
+`
+
 // dev makes build/dev/<filter>.wasm and prints its path: a module to look into, soon there and never published. The sources are vetted
 // while TinyGo compiles them. Nothing else is written, and a module from before stays until there is a new one.
 func (b *builder) dev(ctx context.Context, names []string, stdout io.Writer) error {
@@ -41,6 +50,12 @@ func (b *builder) dev(ctx context.Context, names []string, stdout io.Writer) err
 	next := module + ".next"
 	defer os.Remove(next)
 	b.compiler.flags = devFlags
+	if b.compiler.wasmOpt, err = filepath.Abs(filepath.Join(dir, "wasm-opt")); err != nil {
+		return err
+	}
+	if err := os.WriteFile(b.compiler.wasmOpt, []byte(keepLines), 0o755); err != nil {
+		return err
+	}
 
 	var p *program
 	var problems findings
