@@ -11,9 +11,16 @@ import (
 
 // Places are the files and lines of a module's instructions, as its DWARF has them.
 type Places struct {
-	code   uint64 // where the code section begins: DWARF counts from there
-	rows   []row  // sorted by address
-	starts map[start]bool
+	code    uint64 // where the code section begins: DWARF counts from there
+	rows    []row  // sorted by address
+	starts  map[start]bool
+	inlined []inlined // outer ones before those in them
+}
+
+// inlined are the instructions of a function that the compiler has put into another one.
+type inlined struct {
+	low, high uint64
+	called    start // where, in the other one
 }
 
 // start is the line in which a function is declared.
@@ -78,6 +85,22 @@ func ReadPlaces(module []byte) (*Places, error) {
 			if ok && known && file >= 0 && file < int64(len(files)) && files[file] != nil {
 				p.starts[start{files[file].Name, int(line)}] = true
 			}
+		case dwarf.TagInlinedSubroutine:
+			ranges, err := data.Ranges(e)
+			if err != nil {
+				return nil, fmt.Errorf("reading debug information: %w", err)
+			}
+			in := inlined{}
+			file, ok := e.Val(dwarf.AttrCallFile).(int64)
+			line, known := e.Val(dwarf.AttrCallLine).(int64)
+			if !ok || !known || file < 0 || file >= int64(len(files)) || files[file] == nil {
+				continue
+			}
+			in.called = start{files[file].Name, int(line)}
+			for _, r := range ranges {
+				in.low, in.high = r[0], r[1]
+				p.inlined = append(p.inlined, in)
+			}
 		}
 	}
 	slices.SortStableFunc(p.rows, func(a, b row) int {
@@ -120,16 +143,27 @@ type Place struct {
 	Start bool // the compiler knows no more than that it is in the function which is declared in this line
 }
 
-// At is the place of the instruction at an offset of the module, as V8 counts in a trap; false where none is known.
-func (p *Places) At(offset uint64) (Place, bool) {
+// At are the places of the instruction at an offset of the module, as V8 counts in a trap: its own, then where each function that the
+// compiler has put into another one is called. There are none where nothing is known.
+func (p *Places) At(offset uint64) (places []Place) {
 	if offset < p.code {
-		return Place{}, false
+		return nil
 	}
 	address := offset - p.code
 	i := sort.Search(len(p.rows), func(i int) bool { return p.rows[i].address > address }) - 1
-	if i < 0 || p.rows[i].end || p.rows[i].line == 0 {
-		return Place{}, false
+	if i < 0 || p.rows[i].end {
+		return nil
 	}
-	r := p.rows[i]
-	return Place{r.file, r.line, p.starts[start{r.file, r.line}]}, true
+	add := func(at start) {
+		if at.line != 0 { // 0 is code of several lines, or of none
+			places = append(places, Place{at.file, at.line, p.starts[at]})
+		}
+	}
+	add(start{p.rows[i].file, p.rows[i].line})
+	for _, in := range slices.Backward(p.inlined) {
+		if in.low <= address && address < in.high {
+			add(in.called)
+		}
+	}
+	return places
 }

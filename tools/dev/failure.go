@@ -87,19 +87,20 @@ func (r *recorder) placesOf(message string) (places []string) {
 			places = append(places, function)
 			continue
 		}
-		place, ok := r.places.At(offset)
-		i := strings.LastIndex(place.File, "filters/")
-		if !ok || i < 0 {
-			continue
+		for _, place := range r.places.At(offset) {
+			i := strings.LastIndex(place.File, "filters/")
+			if i < 0 {
+				continue // the SDK's, or the standard library's
+			}
+			text := fmt.Sprintf("%s:%d", place.File[i:], place.Line)
+			if place.Start {
+				text = "somewhere in the function that begins at " + text
+			}
+			if _, exported := callbacks[function]; !exported {
+				text += " (" + function + ")"
+			}
+			places = append(places, text)
 		}
-		text := fmt.Sprintf("%s:%d", place.File[i:], place.Line)
-		if place.Start {
-			text = "somewhere in the function that begins at " + text
-		}
-		if _, exported := callbacks[function]; !exported {
-			text += " (" + function + ")"
-		}
-		places = append(places, text)
 	}
 	if n := len(places); n > keptFrames {
 		places = append(places[:keptFrames], fmt.Sprintf("%d more", n-keptFrames))
