@@ -75,9 +75,9 @@ func TestPlayground(t *testing.T) {
 		chromedp.SetValue("#config", `{"v": "other"}`, chromedp.ByQuery), typed("#config"), shows("#verdict", "the filter takes it"),
 	), d.said())
 
-	d.edit("filters/one/main.go", `"here"`, `"there"`)
+	mark := d.edit("filters/one/main.go", `"here"`, `"there"`)
+	d.awaits(mark, "one: in service ")
 	require.NoError(t, chromedp.Run(ctx,
-		shows("#log", "one: in service "),
 		// By the keyboard alone: from the path, Enter sends.
 		chromedp.SetValue("#path", "/deny", chromedp.ByQuery), chromedp.Focus("#path", chromedp.ByQuery), chromedp.KeyEvent(kb.Enter),
 		shows("#answer", "x-why: denied"), shows("#answer", "the upstream did not see it"), shows("#trace h3", "answered"),
