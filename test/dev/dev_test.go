@@ -189,6 +189,14 @@ func TestFailures(t *testing.T) {
 	}
 	require.Contains(t, d.said(), "dev: one: info: about to fail")
 
+	require.Eventually(t, func() bool {
+		for range 10 {
+			if status, _ := d.get(t.Context(), "/"); status != 200 {
+				return false
+			}
+		}
+		return true
+	}, patience, 300*time.Millisecond, "the VMs of all workers are back")
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	mark := len(d.said())
