@@ -40,22 +40,10 @@ func (h *strict) CallOnRequestBody(id uint32, body []byte, end bool) types.Actio
 	return h.HostEmulator.CallOnRequestBody(id, body, end)
 }
 
-// CallOnRequestTrailers implements proxytest.HostEmulator.
-func (h *strict) CallOnRequestTrailers(id uint32, trailers [][2]string) types.Action {
-	h.comes(id, "OnHttpRequestTrailers")
-	return h.HostEmulator.CallOnRequestTrailers(id, trailers)
-}
-
 // CallOnResponseBody implements proxytest.HostEmulator.
 func (h *strict) CallOnResponseBody(id uint32, body []byte, end bool) types.Action {
 	h.comes(id, "OnHttpResponseBody")
 	return h.HostEmulator.CallOnResponseBody(id, body, end)
-}
-
-// CallOnResponseTrailers implements proxytest.HostEmulator.
-func (h *strict) CallOnResponseTrailers(id uint32, trailers [][2]string) types.Action {
-	h.comes(id, "OnHttpResponseTrailers")
-	return h.HostEmulator.CallOnResponseTrailers(id, trailers)
 }
 
 // comes fails the test when Envoy would not call the callback.
