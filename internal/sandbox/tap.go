@@ -66,7 +66,7 @@ func ParseTap(e envoy.LogEntry) (t Tap, ok bool) {
 	if err != nil {
 		return t, false
 	}
-	if t.Place, err = strconv.Atoi(values.Get("place")); err != nil {
+	if t.Place, err = strconv.Atoi(values.Get("place")); err != nil || t.Place < 0 {
 		return t, false
 	}
 	t.Request, t.Out, t.Headers = values.Get("id"), values.Get("way") == "out", map[string][]string{}

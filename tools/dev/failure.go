@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wasmfleet/wasmfleet/internal/envoy"
 )
 
 // callbacks are the methods of the SDK's contexts by what Envoy calls.
@@ -112,40 +114,46 @@ func (r *recorder) placesOf(message string) (places []string) {
 // counted more than before. Active is how many requests Envoy has.
 func (r *recorder) waiting(now time.Time, missed, active int) {
 	r.mu.Lock()
-	hangs := missed > r.missed
-	var late, last *exchange
 	var lines []string
+	say := func(x *exchange, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if x != nil {
+			x.warned = true
+			x.Failure = append(x.Failure, text)
+		}
+		lines = append(lines, text)
+	}
+	if missed > r.missed {
+		// A worker has been silent for WorkerHangs, so what hangs is as old; of several, one of which nothing was said yet, and the newest.
+		var hung *exchange
+		for _, x := range r.exchanges {
+			if filter, _ := x.inside(); filter != "" && !x.gone && now.Sub(x.Began) > envoy.WorkerHangs-time.Second && (hung == nil || hung.warned || !x.warned) {
+				hung = x
+			}
+		}
+		r.unknown++
+		switch {
+		case hung != nil:
+			filter, out := hung.inside()
+			callback, _ := callbacksOf(out)
+			r.hangs, r.missed = filter, missed
+			say(hung, "%s: %s hangs: %s does not return, and its worker serves nobody any more. the next version that builds gets another Envoy", filter, hung.name(), callback)
+		case r.unknown > 2:
+			r.hangs, r.missed = "a filter", missed
+			say(nil, "a worker of Envoy hangs: a callback does not return, and it is none of headers. the next version that builds gets another Envoy")
+		}
+	}
 	for _, x := range r.exchanges {
 		filter, out := x.inside()
-		if filter == "" || x.gone || now.Sub(x.Began) < waitsLong {
-			continue
-		}
-		if active == 0 {
+		switch {
+		case filter == "" || x.gone || x.warned || now.Sub(x.Began) < waitsLong:
+		case active == 0:
 			x.gone = true // its client did not wait
-			continue
-		}
-		if last = x; x.warned {
-			continue
-		}
-		late, x.warned = x, true
-		if !hangs {
-			callback, body := x.callbacks(out)
-			text := fmt.Sprintf("%s: %s waits in this filter for %.0f s. %s returned ActionPause, and nothing has resumed it; after ActionPause there, %s is not called",
+		default:
+			callback, body := callbacksOf(out)
+			say(x, "%s: %s waits in this filter for %.0f s. %s returned ActionPause, and nothing has resumed it; after ActionPause there, %s is not called",
 				filter, x.name(), now.Sub(x.Began).Seconds(), callback, body)
-			x.Failure = append(x.Failure, text)
-			lines = append(lines, text)
 		}
-	}
-	if late == nil {
-		late = last
-	}
-	if hangs && late != nil {
-		filter, out := late.inside()
-		callback, _ := late.callbacks(out)
-		r.hangs, r.missed = filter, missed
-		text := fmt.Sprintf("%s: %s hangs: %s does not return, and its worker serves nobody any more. the next version that builds gets another Envoy", filter, late.name(), callback)
-		late.Failure = append(late.Failure, text)
-		lines = append(lines, text)
 	}
 	r.mu.Unlock()
 	for _, line := range lines {
@@ -156,7 +164,7 @@ func (r *recorder) waiting(now time.Time, missed, active int) {
 	}
 }
 
-func (x *exchange) callbacks(out bool) (headers, body string) {
+func callbacksOf(out bool) (headers, body string) {
 	if out {
 		return "OnHttpResponseHeaders", "OnHttpResponseBody"
 	}

@@ -74,6 +74,7 @@ type recorder struct {
 	places    *wasmfile.Places // of the module in service, as far as it has some
 	panicked  map[string]string
 	missed    int    // what Envoy's watchdog had counted when we looked last
+	unknown   int    // how often it had counted more, and no request was known
 	hangs     string // the filter in which a worker hangs
 	listeners map[chan event]bool
 }
@@ -108,7 +109,7 @@ func (r *recorder) built(module []byte) {
 func (r *recorder) restarted() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.hangs, r.missed = "", 0
+	r.hangs, r.missed, r.unknown = "", 0, 0
 	for _, x := range r.exchanges {
 		x.gone = true
 	}
