@@ -133,6 +133,32 @@ func (d *running) get(ctx context.Context, path string) (status int, one string)
 	return resp.StatusCode, resp.Header.Get("X-One")
 }
 
+// load sends requests until it is asked how many failed.
+func (d *running) load() (failed func() int) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	sent, bad := 0, 0
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			sent++
+			if status, one := d.get(d.t.Context(), "/"); status != 200 || one == "" {
+				bad++
+			}
+		}
+	}()
+	return func() int {
+		close(stop)
+		<-done
+		require.Greater(d.t, sent, 10)
+		return bad
+	}
+}
+
 // A save gives another answer, what does not build is said with every place and leaves the one before, and git sees nothing.
 func TestSaves(t *testing.T) {
 	d := start(t)
@@ -140,8 +166,10 @@ func TestSaves(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Equal(t, "here", one)
 
+	failed := d.load()
 	mark := d.edit("filters/one/main.go", `"here"`, `"there"`)
 	d.awaits(mark, "one: in service ")
+	require.Zero(t, failed(), "requests that failed while the new version came")
 	_, one = d.get(t.Context(), "/")
 	require.Equal(t, "there", one)
 	require.Regexp(t, `in service \d+\.\d\d s after it was saved \(build \d+\.\d\d s, into Envoy \d+\.\d\d s\)`, d.said()[mark:])

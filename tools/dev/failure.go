@@ -123,7 +123,7 @@ func (r *recorder) waiting(now time.Time, missed, active int) {
 		}
 		lines = append(lines, text)
 	}
-	if missed > r.missed {
+	if missed > r.missed && r.hangs == "" {
 		// A worker has been silent for WorkerHangs, so what hangs is as old; of several, one of which nothing was said yet, and the newest.
 		var hung *exchange
 		for _, x := range r.exchanges {
