@@ -9,7 +9,9 @@ import (
 )
 
 func TestParseTap(t *testing.T) {
-	entry := func(logger, message string) envoy.LogEntry { return envoy.LogEntry{Level: "info", Logger: logger, Message: message} }
+	entry := func(logger, message string) envoy.LogEntry {
+		return envoy.LogEntry{Level: "info", Logger: logger, Message: message}
+	}
 	got, ok := ParseTap(entry("lua", "script log: place=1&way=out&id=a%26b&h%3Astatus=200&hx=1&hx=%0A2"))
 	require.True(t, ok)
 	require.Equal(t, Tap{Place: 1, Request: "a&b", Out: true, Headers: map[string][]string{":status": {"200"}, "x": {"1", "\n2"}}}, got)

@@ -112,6 +112,7 @@ func TestWaiting(t *testing.T) {
 		"on its way out":         {[]sandbox.Tap{in(0, "x"), {Place: 1, Request: "x", Out: true}}, 0, 1, late, "a: GET /x waits in this filter for 5 s. OnHttpResponseHeaders"},
 		"not for long":           {[]sandbox.Tap{in(0, "x")}, 0, 1, time.Second, ""},
 		"its client has gone":    {[]sandbox.Tap{in(0, "x")}, 0, 0, late, ""},
+		"the newer one hangs":    {[]sandbox.Tap{in(0, "old"), in(0, "x")}, 1, 1, 0, "a: GET /x hangs"},
 		"a worker does not come": {[]sandbox.Tap{in(0, "x")}, 1, 1, late, "a: GET /x hangs: OnHttpRequestHeaders does not return"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,6 +122,10 @@ func TestWaiting(t *testing.T) {
 			r.chain([]string{"a", "b"})
 			for _, tap := range tc.taps {
 				r.passed(tap)
+			}
+			if tc.after == 0 { // the first one was said to wait before
+				r.exchanges[0].warned = true
+				tc.after = late
 			}
 			r.waiting(time.Now().Add(tc.after), tc.missed, tc.active)
 			require.True(t, strings.HasPrefix(said.String(), tc.want) && (tc.want != "" || said.Len() == 0), said.String())
