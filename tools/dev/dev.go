@@ -97,10 +97,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 		o.builder = filepath.Join(filepath.Dir(self), "filterbuild")
 	}
-	s, err := newSession(o, f, program, stderr)
-	if err != nil {
-		return err
-	}
+	s := newSession(o, f, program, stderr)
 	defer s.stop()
 	return s.run(ctx, listen, page, stdout)
 }

@@ -51,7 +51,7 @@ type session struct {
 	stderr io.Writer
 }
 
-func newSession(o options, f catalog.Filter, envoy string, stderr io.Writer) (*session, error) {
+func newSession(o options, f catalog.Filter, envoy string, stderr io.Writer) *session {
 	s := &session{
 		o: o, filter: f, envoy: envoy, stderr: stderr,
 		called:   map[string]netip.AddrPort{},
@@ -61,7 +61,7 @@ func newSession(o options, f catalog.Filter, envoy string, stderr io.Writer) (*s
 	}
 	s.recorder.say = s.say
 	s.modules = modules.New(modules.Options{Build: o.build(), Filters: o.filters(), PlainHTTP: o.plainHTTP}, s.say)
-	return s, nil
+	return s
 }
 
 func (s *session) stop() {
