@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build sbom new adopt migrate test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
+.PHONY: help tools envoys build sbom new adopt migrate dev test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ adopt: bin/wasmfleet ## a Go filter from elsewhere [FROM=folder or file NAME=nam
 migrate: bin/wasmfleet ## wasme's objects, or a cluster's plugins, to bases, overlays, pins [FROM=file TO=dev MIGRATEFLAGS=--dry-run]
 	@bin/wasmfleet migrate -f '$(or $(FROM),-)' --to '$(TO)' $(MIGRATEFLAGS)
 
+dev: bin/wasmfleet bin/filterbuild | tools-quiet ## a filter in a real Envoy that takes each save, with a playground, until ^C [FILTER=x ENV=dev NAMESPACE=x LISTEN=127.0.0.1:8080 PAGE=127.0.0.1:8081]
+	@bin/wasmfleet dev $(if $(ENV),--env '$(ENV)') $(if $(NAMESPACE),--namespace '$(NAMESPACE)') $(if $(LISTEN),--listen '$(LISTEN)') $(if $(PAGE),--page '$(PAGE)') '$(FILTER)'
+
 init: bin/wasmfleet ## a fork's own registry and repository, everywhere [OWNER=name REGISTRY=host/path REPOSITORY=url]
 	@bin/wasmfleet init --owner '$(OWNER)' $(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(REPOSITORY),--repository '$(REPOSITORY)')
 
@@ -132,6 +135,7 @@ demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) #
 
 test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and real-Envoy tests
 	@scripts/samples README.md docs/*.md
+	@toolchain/browser.sh >/dev/null
 	@go test -tags envoy ./internal/... ./tools/...
 	@go test -tags envoy -count=1 ./filters/... ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 

@@ -143,6 +143,9 @@ func Cluster(name string, address netip.AddrPort) *clusterv3.Cluster {
 	}
 }
 
+// WorkerHangs is how long a worker may be silent before Envoy counts it as one that hangs: server.worker_N.watchdog_mega_miss.
+const WorkerHangs = 4 * time.Second
+
 // Bootstrap is the start of an Envoy that discovers listeners and clusters from files. Its admin interface takes a free port of
 // the loopback: --admin-address-path says which.
 func Bootstrap(listeners, clusters string) *bootstrapv3.Bootstrap {
@@ -153,6 +156,10 @@ func Bootstrap(listeners, clusters string) *bootstrapv3.Bootstrap {
 			LdsConfig: FromFile(listeners),
 			CdsConfig: FromFile(clusters),
 		},
+		// Envoy's own times are shorter than what a busy machine takes now and then.
+		Watchdogs: &bootstrapv3.Watchdogs{WorkerWatchdog: &bootstrapv3.Watchdog{
+			MissTimeout: durationpb.New(2 * time.Second), MegamissTimeout: durationpb.New(WorkerHangs),
+		}},
 		// As Istio's bootstrap has it: docs/metrics.md.
 		StatsConfig: &metricsv3.StatsConfig{StatsTags: []*metricsv3.TagSpecifier{{
 			TagName:  "wasm_filter",

@@ -132,6 +132,9 @@ func (p *Process) Since(mark int) []LogEntry {
 	return append([]LogEntry(nil), p.entries[len(p.entries)-n:]...)
 }
 
+// Kill ends the program without asking it.
+func (p *Process) Kill() { _ = p.cmd.Process.Kill() }
+
 // Stop ends the program and reaps it.
 func (p *Process) Stop() {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {

@@ -123,13 +123,19 @@ func (c Preflight) plugin(ctx context.Context, r *manifests.Result, p manifests.
 
 const schemaFile = "config.schema.json"
 
-// schemaProblem holds pluginConfig against the filter's config.schema.json. The field is the deepest that the schema names.
+// schemaProblem holds pluginConfig against the filter's config.schema.json.
 func schemaProblem(p manifests.Plugin) (field []string, problem string, err error) {
-	field = []string{"pluginConfig"}
 	if p.Filter == nil {
-		return field, "", nil
+		return []string{"pluginConfig"}, "", nil
 	}
-	file := filepath.Join(p.Filter.Dir, schemaFile)
+	return Schema(p.Filter.Dir, p.Spec.PluginConfig.AsMap())
+}
+
+// Schema holds pluginConfig against the config.schema.json in the filter's folder. The field is the deepest that the schema names; the
+// problem is empty when there is none.
+func Schema(dir string, pluginConfig map[string]any) (field []string, problem string, err error) {
+	field = []string{"pluginConfig"}
+	file := filepath.Join(dir, schemaFile)
 	if _, err := os.Stat(file); err != nil {
 		return field, "", nil // a filter need not have one
 	}
@@ -138,7 +144,7 @@ func schemaProblem(p manifests.Plugin) (field []string, problem string, err erro
 		return nil, "", err
 	}
 	var invalid *jsonschema.ValidationError
-	if !errors.As(schema.Validate(p.Spec.PluginConfig.AsMap()), &invalid) {
+	if !errors.As(schema.Validate(pluginConfig), &invalid) {
 		return field, "", nil
 	}
 	deepest := invalid

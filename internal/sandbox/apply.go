@@ -97,7 +97,7 @@ func (p *Proxy) applyChain(ctx context.Context, chain []string) error {
 	if slices.Equal(chain, p.chain) {
 		return nil
 	}
-	err := p.update(ctx, "listener_manager.lds", func() error { return p.dir.writeListener(p.listen, chain, p.routes) })
+	err := p.update(ctx, "listener_manager.lds", func() error { return p.writeListener(chain) })
 	if err == nil {
 		err = p.wait(ctx, changeTimeout, "the new filter chain", func() (bool, error) {
 			s, err := p.admin.Stats(ctx, `^listener_manager\.total_listeners_warming$`)

@@ -11,7 +11,6 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
@@ -65,20 +64,34 @@ func (dir files) writeFilter(resource *corev3.TypedExtensionConfig) error {
 	return writeResources(dir.filter(resource.Name), resource)
 }
 
-func (dir files) writeListener(address netip.AddrPort, chain []string, routes []*routev3.Route) error {
+func (p *Proxy) writeListener(chain []string) error {
 	var filters []*hcmv3.HttpFilter
+	tap := func() error {
+		if !p.taps {
+			return nil
+		}
+		filter, err := tapFilter(len(filters) / 2)
+		filters = append(filters, filter)
+		return err
+	}
+	if err := tap(); err != nil {
+		return err
+	}
 	for _, id := range chain {
-		filter, err := envoy.Discovered(id, envoy.FromFile(dir.filter(id)), &wasmfilterv3.Wasm{})
+		filter, err := envoy.Discovered(id, envoy.FromFile(p.dir.filter(id)), &wasmfilterv3.Wasm{})
 		if err != nil {
 			return err
 		}
 		filters = append(filters, filter)
+		if err := tap(); err != nil {
+			return err
+		}
 	}
-	listener, err := envoy.Listener(listenerName, address, filters, routes)
+	listener, err := envoy.Listener(listenerName, p.listen, filters, p.routes)
 	if err != nil {
 		return err
 	}
-	return writeResources(dir.listeners(), listener)
+	return writeResources(p.dir.listeners(), listener)
 }
 
 func (dir files) writeClusters(upstreams map[string]netip.AddrPort) error {

@@ -48,6 +48,7 @@ type Config struct {
 	Workers   int                       // threads, each with its own instance of every filter; 2 when zero
 	LogLevel  string                    // of what the filters log; warning when empty
 	Log       func(envoy.LogEntry)
+	Taps      bool // log what passes between the filters, for ParseTap
 }
 
 // Proxy is a running Envoy.
@@ -59,6 +60,7 @@ type Proxy struct {
 
 	listen    netip.AddrPort
 	routes    []*routev3.Route
+	taps      bool
 	upstreams map[string]netip.AddrPort
 	chain     []string                                // ids of the filters in service, in order
 	serving   map[string]*corev3.TypedExtensionConfig // by id
@@ -80,6 +82,7 @@ func Start(ctx context.Context, c Config) (*Proxy, error) {
 	p := &Proxy{
 		dir:       files(dir),
 		listen:    c.Listen,
+		taps:      c.Taps,
 		routes:    append(slices.Clone(c.Routes), envoy.Route("/", backendCluster)),
 		upstreams: map[string]netip.AddrPort{backendCluster: c.Backend},
 		serving:   map[string]*corev3.TypedExtensionConfig{},
@@ -119,7 +122,7 @@ func (p *Proxy) start(ctx context.Context, c Config) error {
 	if err := errors.Join(
 		p.dir.writeBootstrap(),
 		p.dir.writeClusters(p.upstreams),
-		p.dir.writeListener(p.listen, p.chain, p.routes),
+		p.writeListener(p.chain),
 	); err != nil {
 		return err
 	}
@@ -140,7 +143,7 @@ func (p *Proxy) start(ctx context.Context, c Config) error {
 		"--config-path", p.dir.bootstrap(),
 		"--admin-address-path", p.dir.adminAddress(),
 		"--concurrency", strconv.Itoa(workers),
-		"--log-level", "warning", "--component-log-level", "wasm:" + level,
+		"--log-level", "warning", "--component-log-level", "wasm:" + level + ",lua:info",
 		"--disable-hot-restart",
 		// A changed chain serves new connections at once; the old ones are asked to close and have this long to do so.
 		"--drain-time-s", "5", "--drain-strategy", "immediate",
@@ -225,6 +228,12 @@ func (p *Proxy) Err() error {
 		last = last[n-5:]
 	}
 	return fmt.Errorf("envoy ended (%s). its last words: %s", p.process.State(), strings.Join(last, " | "))
+}
+
+// Kill ends Envoy at once: one with a worker that hangs does not end otherwise.
+func (p *Proxy) Kill() {
+	p.process.Kill()
+	p.Stop()
 }
 
 // Stop ends Envoy and removes its files.

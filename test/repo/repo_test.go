@@ -54,6 +54,10 @@ func TestProductNamesNoContent(t *testing.T) {
 		for _, name := range names {
 			// A word, but no device such as /dev/null.
 			word := regexp.MustCompile(`(^|[^\w/]|\w/)` + regexp.QuoteMeta(name) + `\b`)
+			if _, err := os.Stat(filepath.Join(root, "tools", name)); err == nil {
+				// A verb is called the same, so the word alone says nothing; make fork renames what is content, and would find the rest.
+				word = regexp.MustCompile(`(overlays/|rendered/|base/|filters/|(ENV|TO|FILTER|NAMESPACE)=|--(env|to|from|namespace)[ =])` + regexp.QuoteMeta(name) + `\b`)
+			}
 			for i, line := range bytes.Split(text, []byte("\n")) {
 				line = bytes.ReplaceAll(line, []byte("wasmfleet.dev/"), nil) // the domain of labels and annotations
 				if word.Match(line) && !fixture(t, filepath.Join(root, filepath.Dir(file), "testdata"), name) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -260,23 +259,32 @@ func (s source) write(module []byte, packages []string) error {
 
 // compile runs TinyGo, which is the last to say what the sources are worth.
 func (b *builder) compile(ctx context.Context, p *program, s source, raw string) error {
-	file, err := filepath.Abs(raw)
-	if err != nil {
-		return err
+	said, err := b.tinygo(ctx, s, raw)
+	if err == nil {
+		return nil
+	}
+	return p.refused(said, err)
+}
+
+func (b *builder) tinygo(ctx context.Context, s source, file string) (said string, err error) {
+	if file, err = filepath.Abs(file); err != nil {
+		return "", err
 	}
 	args := append([]string{"build"}, b.compiler.flags...)
 	cmd := exec.CommandContext(ctx, b.compiler.path, append(args, "-o", file, s.pattern)...)
 	cmd.Dir, cmd.Env = b.root, b.compiler.environment()
 	out, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
-	}
-	if bytes.Contains(out, []byte("attempted to start a goroutine without a scheduler")) {
+	return string(out), err
+}
+
+// refused are the words of TinyGo at the lines of the author's.
+func (p *program) refused(said string, err error) error {
+	if strings.Contains(said, "attempted to start a goroutine without a scheduler") {
 		if list := p.goroutines(); len(list) > 0 {
 			return list
 		}
 	}
-	return p.compileErrors(string(out), err)
+	return p.compileErrors(said, err)
 }
 
 // trim drops the exports that nobody needs and then the code behind them.

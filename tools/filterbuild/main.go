@@ -19,11 +19,12 @@ func command() cli.Command {
 	var allow string
 	return cli.Command{
 		Name: "filterbuild",
-		Args: "build FILTER… | stale FILTER… | vet FILTER… | lint MODULE.wasm…",
+		Args: "build FILTER… | dev FILTER | stale FILTER… | vet FILTER… | lint MODULE.wasm…",
 		About: `build makes build/<filter>.wasm of filters/<filter>, when something that it is made of has changed: it vets the sources,
 runs TinyGo, drops the exports of callbacks that the whole program leaves to the SDK, runs wasm-opt, lints the module and writes
 filters/<filter>/module.yaml. What TinyGo made stays in build/<filter>.raw, names and all exports included. It prints file, size
 and sha256 of each module.
+dev makes build/dev/<filter>.wasm, with names, lines and the texts of panics, for wasmfleet dev; it is never published.
 stale names the filters whose module is not what their sources build. vet is build's check of the sources alone. lint is that of the
 module, by tables of what the Envoys of all supported Istios give to a module, or with --every-envoy by these Envoys themselves.`,
 		Flags: func(f *flag.FlagSet) {
@@ -37,7 +38,7 @@ module, by tables of what the Envoys of all supported Istios give to a module, o
 		},
 		Run: func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			if len(args) < 2 {
-				return cli.Usage("want build, stale, vet or lint, and what")
+				return cli.Usage("want build, dev, stale, vet or lint, and what")
 			}
 			if allow != "" && allow != "no-callback" {
 				return cli.Usage("--allow %q: want no-callback", allow)
@@ -53,12 +54,14 @@ module, by tables of what the Envoys of all supported Istios give to a module, o
 			switch verb {
 			case "build":
 				return b.build(ctx, names, stdout)
+			case "dev":
+				return b.dev(ctx, names, stdout)
 			case "stale":
 				return b.stale(names, stdout)
 			case "vet":
 				return b.vet(names)
 			}
-			return cli.Usage("%q: want build, stale, vet or lint", verb)
+			return cli.Usage("%q: want build, dev, stale, vet or lint", verb)
 		},
 	}
 }

@@ -38,14 +38,19 @@ type compiler struct {
 	path    string
 	flags   []string
 	modfile string // the go.mod to build with, from the root; empty for the repository's own
+	wasmOpt string // what TinyGo runs in place of wasm-opt; empty for that
 }
 
 // environment is TinyGo's, which hands it to go.
 func (c compiler) environment() []string {
-	if c.modfile == "" {
-		return os.Environ()
+	env := os.Environ()
+	if c.wasmOpt != "" {
+		env = append(env, "WASMOPT="+c.wasmOpt)
 	}
-	return append(os.Environ(), strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -modfile="+c.modfile))
+	if c.modfile == "" {
+		return env
+	}
+	return append(env, strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -modfile="+c.modfile))
 }
 
 // view is what decides which files TinyGo takes.

@@ -22,6 +22,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/modules"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/standin"
 )
 
 // session is one run of one environment.
@@ -32,7 +33,7 @@ type session struct {
 	filters   string
 	modules   *modules.Source
 
-	services services
+	services standin.Services
 	proxy    *sandbox.Proxy
 	chain    []*version // in service, in order
 	accepted map[[2][sha256.Size]byte]bool
@@ -47,7 +48,6 @@ func newSession(o options, env manifests.Environment, envoy string, stderr io.Wr
 		namespace: o.namespace,
 		envoy:     envoy,
 		filters:   o.filters,
-		services:  services{standIns: map[string]*standIn{}},
 		accepted:  map[[2][sha256.Size]byte]bool{},
 		stderr:    stderr,
 	}
@@ -72,8 +72,8 @@ func (s *session) run(ctx context.Context, listen netip.AddrPort, stdout io.Writ
 	if err != nil {
 		return err
 	}
-	defer s.services.stop()
-	backend, err := s.services.serve(sandbox.Echo)
+	defer s.services.Stop()
+	backend, err := s.services.Serve(sandbox.Echo)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (s *session) run(ctx context.Context, listen netip.AddrPort, stdout io.Writ
 	}
 	defer s.proxy.Stop()
 	s.chain = versions
-	s.services.awaitCalls(ctx, time.Second)
+	s.services.AwaitCalls(ctx, time.Second)
 	s.summarize()
 	if _, err := fmt.Fprintln(stdout, s.proxy.URL()); err != nil {
 		return err
@@ -164,11 +164,11 @@ func (s *session) upstreams(versions []*version) (map[string]netip.AddrPort, err
 	upstreams := map[string]netip.AddrPort{}
 	for _, v := range versions {
 		for cluster, purpose := range v.callouts {
-			service, err := s.services.standIn(purpose)
+			address, err := s.services.Address(purpose)
 			if err != nil {
 				return nil, err
 			}
-			upstreams[cluster] = service.address
+			upstreams[cluster] = address
 		}
 	}
 	return upstreams, nil

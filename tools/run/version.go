@@ -16,6 +16,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
+	"github.com/wasmfleet/wasmfleet/internal/standin"
 )
 
 // version is a plugin with everything that it needs to run.
@@ -41,7 +42,7 @@ func (s *session) resolve(ctx context.Context, p *plugin.Plugin) (*version, erro
 	if v.ref, err = s.image(p); err != nil {
 		return nil, cli.Finding("%s: %s: %w", p.File, p, err)
 	}
-	if v.callouts, err = callouts(s.filters, v.ref.Filter(), p); err != nil {
+	if v.callouts, err = standin.Callouts(s.filters, v.ref.Filter(), p); err != nil {
 		return nil, cli.Finding("%w", err)
 	}
 	if v.Module, err = s.modules.Get(ctx, v.ref); err != nil {

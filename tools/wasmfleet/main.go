@@ -7,6 +7,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/tools/adopt"
 	"github.com/wasmfleet/wasmfleet/tools/canary"
+	"github.com/wasmfleet/wasmfleet/tools/dev"
 	"github.com/wasmfleet/wasmfleet/tools/diff"
 	"github.com/wasmfleet/wasmfleet/tools/environments"
 	"github.com/wasmfleet/wasmfleet/tools/history"
@@ -33,6 +34,7 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 		newverb.Command(),
 		adopt.Command(),
 		migrate.Command(),
+		dev.Command(),
 		publish.Command(),
 		inspect.Command(),
 		sbom.Command(),

@@ -2,6 +2,7 @@ package plugintest
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,10 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+var update = flag.Bool("update", false, "rewrite the .out of the fixtures in testdata/config/err")
+
 // Config holds a filter's parser and its config.schema.json together by their fixtures:
 //
 //   - testdata/config/ok/<case>.json, and every block of json in README.md, passes both;
-//   - testdata/config/err/<case>.json fails the parser with the message in <case>.out, and fails the schema too, unless
+//   - testdata/config/err/<case>.json fails the parser with the message in <case>.out, which -update rewrites, and fails the schema too, unless
 //     beyondSchema says why JSON Schema cannot know.
 func Config(t *testing.T, parse func([]byte) error, beyondSchema map[string]string) {
 	t.Parallel()
@@ -32,8 +35,13 @@ func Config(t *testing.T, parse func([]byte) error, beyondSchema map[string]stri
 		name := caseName(file)
 		t.Run("err/"+name, func(t *testing.T) {
 			data := read(t, file)
+			err := parse(data)
+			if *update {
+				require.Error(t, err)
+				require.NoError(t, os.WriteFile(strings.TrimSuffix(file, ".json")+".out", []byte(err.Error()+"\n"), 0o644))
+			}
 			want := strings.TrimSuffix(string(read(t, strings.TrimSuffix(file, ".json")+".out")), "\n")
-			require.EqualError(t, parse(data), want)
+			require.EqualError(t, err, want)
 			if _, ok := beyondSchema[name]; ok {
 				require.NoError(t, validate(data), "the schema knows this case: take it off the list")
 			} else {

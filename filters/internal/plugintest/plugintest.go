@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -28,7 +29,9 @@ func Run(t *testing.T, newVM func() types.VMContext, f func(t *testing.T, vm typ
 	}
 }
 
-// Start starts a VM and, in it, the plugin with this configuration. The host goes away with the test.
+// Start starts a VM and, in it, the plugin with this configuration. The host goes away with the test. It is the SDK's emulator, and as
+// strict as Envoy in this: a stream that OnHttpRequestHeaders or OnHttpResponseHeaders has paused gets no body before it is resumed, and
+// calling it all the same fails the test. The property source.address is ip:port; host.SetProperty sets another.
 func Start(t *testing.T, vm types.VMContext, config []byte) (proxytest.HostEmulator, types.OnPluginStartStatus) {
 	t.Helper()
 	// The emulator writes what it does to the standard logger. It is of interest when a test fails.
@@ -41,7 +44,8 @@ func Start(t *testing.T, vm types.VMContext, config []byte) (proxytest.HostEmula
 		log.SetOutput(os.Stderr)
 	})
 	require.Equal(t, types.OnVMStartStatusOK, host.StartVM())
-	return host, host.StartPlugin()
+	require.NoError(t, host.SetProperty([]string{"source", "address"}, []byte("192.0.2.1:40000")))
+	return newStrict(host, t.Fatalf), host.StartPlugin()
 }
 
 // newModule loads the module of the filter whose test runs.
@@ -69,6 +73,24 @@ type testLog struct{ t *testing.T }
 
 // Write implements io.Writer.
 func (l testLog) Write(p []byte) (int, error) {
+	if fatal() {
+		return os.Stderr.Write(p) // nobody prints the test's log after that
+	}
 	l.t.Log(strings.TrimSuffix(string(p), "\n"))
 	return len(p), nil
+}
+
+// fatal reports whether log.Fatal writes: the process ends next.
+func fatal() bool {
+	calls := make([]uintptr, 16)
+	frames := runtime.CallersFrames(calls[:runtime.Callers(0, calls)])
+	for {
+		frame, more := frames.Next()
+		if strings.HasPrefix(frame.Function, "log.Fatal") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }

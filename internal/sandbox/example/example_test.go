@@ -71,7 +71,7 @@ func TestDifferences(t *testing.T) {
 		"as it must be":   {&Want{Reached: &no}, nil, nil},
 		"reached at all":  {&Want{Reached: &yes}, m, nil},
 	} {
-		t.Run(name, func(t *testing.T) { require.Equal(t, tc.says, tc.want.differences("client", tc.got)) })
+		t.Run(name, func(t *testing.T) { require.Equal(t, tc.says, tc.want.Differences("client", tc.got)) })
 	}
 }
 

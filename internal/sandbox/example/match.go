@@ -23,8 +23,8 @@ type Seen struct {
 	Client   *Message
 }
 
-// differences says how the message is not as wanted; what names it.
-func (w *Want) differences(what string, m *Message) (found []string) {
+// Differences says how the message is not as wanted; what names it.
+func (w *Want) Differences(what string, m *Message) (found []string) {
 	if w == nil {
 		return nil
 	}

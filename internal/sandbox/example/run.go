@@ -190,7 +190,7 @@ func (s *Session) fail(at, format string, args ...any) {
 
 // upstream is the handler behind the proxy.
 func (s *Session) upstream(w http.ResponseWriter, r *http.Request) {
-	m := received(r)
+	m := Received(r)
 	s.mu.Lock()
 	current := s.current
 	s.seen = m
@@ -198,7 +198,7 @@ func (s *Session) upstream(w http.ResponseWriter, r *http.Request) {
 	if current == nil { // the client has given up
 		return
 	}
-	current.Answer.write(w, r)
+	current.Answer.Write(w, r)
 }
 
 // service is the handler of what the filter calls; nil when nobody listens.
@@ -207,19 +207,20 @@ func (s *Session) service(name string, service Service) http.Handler {
 		return nil
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m := received(r)
+		m := Received(r)
 		s.mu.Lock()
 		n := s.calls[name]
 		s.calls[name]++
 		s.mu.Unlock()
-		for _, d := range service.Sees.differences("service "+name, m) {
+		for _, d := range service.Sees.Differences("service "+name, m) {
 			s.fail(s.example.at("services", name, "sees"), "%s", d)
 		}
-		service.Answers[min(n, len(service.Answers)-1)].write(w, r)
+		service.Answers[min(n, len(service.Answers)-1)].Write(w, r)
 	})
 }
 
-func (a Answer) write(w http.ResponseWriter, r *http.Request) {
+// Write gives the answer to a request, or does what the fault is instead.
+func (a Answer) Write(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-time.After(a.Delay):
 	case <-r.Context().Done():
@@ -268,7 +269,7 @@ func (s *Session) request(ctx context.Context, i int) (seen Seen, err error) {
 		if seen, err = s.send(ctx, r); err != nil {
 			differences = []string{"client: " + err.Error()}
 		} else {
-			differences = append(r.Upstream.differences("upstream", seen.Upstream), r.Client.differences("client", seen.Client)...)
+			differences = append(r.Upstream.Differences("upstream", seen.Upstream), r.Client.Differences("client", seen.Client)...)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -327,16 +328,17 @@ func (s *Session) send(ctx context.Context, r *Request) (Seen, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current = nil
-	seen := Seen{s.seen, &Message{Status: resp.StatusCode, Headers: headers(resp.Header), Body: string(body)}}
+	seen := Seen{s.seen, &Message{Status: resp.StatusCode, Headers: Headers(resp.Header), Body: string(body)}}
 	if r.Answer.Fault == Cut {
 		err = nil // the client sees that as well
 	}
 	return seen, err
 }
 
-func received(r *http.Request) *Message {
+// Received is a request as a server got it.
+func Received(r *http.Request) *Message {
 	body, _ := io.ReadAll(r.Body) // what arrived is compared
-	m := &Message{Method: r.Method, Path: r.URL.RequestURI(), Headers: headers(r.Header), Body: string(body)}
+	m := &Message{Method: r.Method, Path: r.URL.RequestURI(), Headers: Headers(r.Header), Body: string(body)}
 	m.Headers["host"] = []string{r.Host}
 	return m
 }
@@ -344,7 +346,8 @@ func received(r *http.Request) *Message {
 // volatile are the headers that differ from run to run.
 var volatile = []string{"date", "x-request-id", "x-envoy-upstream-service-time"}
 
-func headers(h http.Header) map[string][]string {
+// Headers are those of a message, without what differs from run to run.
+func Headers(h http.Header) map[string][]string {
 	out := map[string][]string{}
 	for name, values := range h {
 		if name = strings.ToLower(name); !slices.Contains(volatile, name) {

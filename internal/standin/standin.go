@@ -1,4 +1,5 @@
-package run
+// Package standin serves what filters call while they run on this machine: for each purpose of a callout a service that answers.
+package standin
 
 import (
 	"context"
@@ -16,15 +17,15 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 )
 
-// standIns are the services for what filters call, by the callout's purpose.
-var standIns = map[string]http.Handler{
+// handlers are the services for what filters call, by the callout's purpose.
+var handlers = map[string]http.Handler{
 	"token": sandbox.Tokens,
 }
 
-// services are the servers of this process.
-type services struct {
-	standIns map[string]*standIn // each purpose has one, however many filters call it
-	stops    []func()
+// Services are the servers of this process.
+type Services struct {
+	known map[string]*standIn // each purpose has one, however many filters call it
+	stops []func()
 }
 
 // standIn is a service that filters call.
@@ -41,24 +42,29 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.once.Do(func() { close(s.called) })
 }
 
-func (s *services) standIn(purpose string) (*standIn, error) {
-	if known, ok := s.standIns[purpose]; ok {
-		return known, nil
+// Address is where the stand-in for the purpose listens, from now on.
+func (s *Services) Address(purpose string) (netip.AddrPort, error) {
+	if known, ok := s.known[purpose]; ok {
+		return known.address, nil
 	}
-	handler, ok := standIns[purpose]
+	handler, ok := handlers[purpose]
 	if !ok {
-		return nil, fmt.Errorf("no stand-in for a callout of purpose %q", purpose)
+		return netip.AddrPort{}, fmt.Errorf("no stand-in for a callout of purpose %q", purpose)
 	}
 	service := &standIn{Handler: handler, called: make(chan struct{})}
 	var err error
-	service.address, err = s.serve(service)
+	service.address, err = s.Serve(service)
 	if err == nil {
-		s.standIns[purpose] = service
+		if s.known == nil {
+			s.known = map[string]*standIn{}
+		}
+		s.known[purpose] = service
 	}
-	return service, err
+	return service.address, err
 }
 
-func (s *services) serve(h http.Handler) (netip.AddrPort, error) {
+// Serve serves h until Stop.
+func (s *Services) Serve(h http.Handler) (netip.AddrPort, error) {
 	address, stop, err := sandbox.Serve(h)
 	if err == nil {
 		s.stops = append(s.stops, stop)
@@ -66,11 +72,11 @@ func (s *services) serve(h http.Handler) (netip.AddrPort, error) {
 	return address, err
 }
 
-// awaitCalls waits until each stand-in was called once: before it has its token, a filter may rightly deny requests.
-func (s *services) awaitCalls(ctx context.Context, timeout time.Duration) {
+// AwaitCalls waits until each stand-in was called once: before it has its token, a filter may rightly deny requests.
+func (s *Services) AwaitCalls(ctx context.Context, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for _, service := range s.standIns {
+	for _, service := range s.known {
 		select {
 		case <-service.called:
 		case <-ctx.Done():
@@ -79,15 +85,16 @@ func (s *services) awaitCalls(ctx context.Context, timeout time.Duration) {
 	}
 }
 
-func (s *services) stop() {
+// Stop ends all servers.
+func (s *Services) Stop() {
 	for _, stop := range s.stops {
 		stop()
 	}
 }
 
-// callouts are the purposes of the plugin's callouts by the name of the cluster that it will call. A filter without a
+// Callouts are the purposes of the plugin's callouts by the name of the cluster that it will call. A filter without a
 // plugin.yaml, built elsewhere, tells nothing about its callouts.
-func callouts(filters, filter string, p *plugin.Plugin) (map[string]string, error) {
+func Callouts(filters, filter string, p *plugin.Plugin) (map[string]string, error) {
 	f, err := catalog.Read(filepath.Join(filters, filter, catalog.File))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

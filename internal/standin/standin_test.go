@@ -1,4 +1,4 @@
-package run
+package standin
 
 import (
 	"os"
@@ -27,7 +27,7 @@ func TestCallouts(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
 			writeFilter(t, dir, "callouts: [{upstream: /upstream, purpose: token}]")
-			got, err := callouts(dir, "demo", demo(t, tc.config))
+			got, err := Callouts(dir, "demo", demo(t, tc.config))
 			if tc.err != "" {
 				require.ErrorContains(t, err, tc.err)
 				return
@@ -39,14 +39,14 @@ func TestCallouts(t *testing.T) {
 }
 
 func TestCalloutsOfUnknownFilter(t *testing.T) {
-	got, err := callouts(t.TempDir(), "demo", demo(t, "{}"))
+	got, err := Callouts(t.TempDir(), "demo", demo(t, "{}"))
 	require.NoError(t, err)
 	require.Empty(t, got)
 }
 
 func TestStandInForEachPurpose(t *testing.T) {
 	for _, purpose := range catalog.Purposes {
-		require.Contains(t, standIns, purpose)
+		require.Contains(t, handlers, purpose)
 	}
 }
 

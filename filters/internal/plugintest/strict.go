@@ -1,0 +1,54 @@
+package plugintest
+
+import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// strict is the emulator where Envoy is stricter: a filter that hangs there must not pass here.
+type strict struct {
+	proxytest.HostEmulator
+	fatalf func(format string, args ...any)
+	paused map[uint32]string // the callback of headers that paused a stream, by context
+}
+
+func newStrict(host proxytest.HostEmulator, fatalf func(string, ...any)) *strict {
+	return &strict{host, fatalf, map[uint32]string{}}
+}
+
+// CallOnRequestHeaders implements proxytest.HostEmulator.
+func (h *strict) CallOnRequestHeaders(id uint32, headers [][2]string, end bool) types.Action {
+	return h.headers(id, "OnHttpRequestHeaders", h.HostEmulator.CallOnRequestHeaders(id, headers, end))
+}
+
+// CallOnResponseHeaders implements proxytest.HostEmulator.
+func (h *strict) CallOnResponseHeaders(id uint32, headers [][2]string, end bool) types.Action {
+	return h.headers(id, "OnHttpResponseHeaders", h.HostEmulator.CallOnResponseHeaders(id, headers, end))
+}
+
+func (h *strict) headers(id uint32, callback string, action types.Action) types.Action {
+	delete(h.paused, id)
+	if action == types.ActionPause {
+		h.paused[id] = callback
+	}
+	return action
+}
+
+// CallOnRequestBody implements proxytest.HostEmulator.
+func (h *strict) CallOnRequestBody(id uint32, body []byte, end bool) types.Action {
+	h.comes(id, "OnHttpRequestBody")
+	return h.HostEmulator.CallOnRequestBody(id, body, end)
+}
+
+// CallOnResponseBody implements proxytest.HostEmulator.
+func (h *strict) CallOnResponseBody(id uint32, body []byte, end bool) types.Action {
+	h.comes(id, "OnHttpResponseBody")
+	return h.HostEmulator.CallOnResponseBody(id, body, end)
+}
+
+// comes fails the test when Envoy would not call the callback.
+func (h *strict) comes(id uint32, callback string) {
+	if by := h.paused[id]; by != "" && h.GetCurrentHttpStreamAction(id) == types.ActionPause {
+		h.fatalf("%s returned ActionPause and nothing has resumed the stream, so Envoy does not call %s: the stream waits for good. return ActionContinue from %s and ActionPause from the callback of the body, or resume before", by, callback, by)
+	}
+}
