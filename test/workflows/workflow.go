@@ -35,6 +35,7 @@ type job struct {
 	Strategy    yaml.Node         `yaml:"strategy"`
 	Outputs     map[string]string `yaml:"outputs"`
 	If          string            `yaml:"if"`
+	Environment string            `yaml:"environment"`
 	RunsOn      string            `yaml:"runs-on"`
 	Timeout     int               `yaml:"timeout-minutes"`
 	Permissions map[string]string `yaml:"permissions"`
