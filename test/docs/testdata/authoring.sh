@@ -2,4 +2,4 @@
 [ "$(wc -l <build/dev.urls)" = 2 ]
 [ -z "$(git status --porcelain | grep -vE ' (filters|manifests/base)/hello/' || true)" ]
 grep -q 'hello: in service' build/dev.log
-! curl -s http://127.0.0.1:18080/
+! curl -s "$(head -n 1 build/dev.urls)"
