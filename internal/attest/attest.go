@@ -200,12 +200,8 @@ var ErrKeyless = errors.New("it is signed by a certificate, not by a key. verify
 
 // Verify is the statement of a bundle, if the key signed it and it is about the image of that digest.
 func Verify(ctx context.Context, data []byte, key *ecdsa.PublicKey, digest string) (*Statement, error) {
-	s, err := Read(data)
+	b, s, err := read(data)
 	if err != nil {
-		return nil, err
-	}
-	var b bundle
-	if err := json.Unmarshal(data, &b); err != nil {
 		return nil, err
 	}
 	if len(b.Material.Certificate) > 0 {
@@ -228,25 +224,30 @@ func Verify(ctx context.Context, data []byte, key *ecdsa.PublicKey, digest strin
 
 // Read is the statement of a bundle, which nobody has verified.
 func Read(data []byte) (*Statement, error) {
+	_, s, err := read(data)
+	return s, err
+}
+
+func read(data []byte) (*bundle, *Statement, error) {
 	var b bundle
 	if err := json.Unmarshal(data, &b); err != nil {
-		return nil, fmt.Errorf("no bundle: %w", err)
+		return nil, nil, fmt.Errorf("no bundle: %w", err)
 	}
 	if b.MediaType != BundleType || b.Envelope.PayloadType != payloadType {
-		return nil, fmt.Errorf("no Sigstore bundle v0.3 with an in-toto statement: mediaType %q, payloadType %q", b.MediaType, b.Envelope.PayloadType)
+		return nil, nil, fmt.Errorf("no Sigstore bundle v0.3 with an in-toto statement: mediaType %q, payloadType %q", b.MediaType, b.Envelope.PayloadType)
 	}
 	payload, err := b.Envelope.DecodeB64Payload()
 	if err != nil {
-		return nil, fmt.Errorf("no bundle: %w", err)
+		return nil, nil, fmt.Errorf("no bundle: %w", err)
 	}
 	var s Statement
 	if err := json.Unmarshal(payload, &s); err != nil {
-		return nil, fmt.Errorf("no in-toto statement: %w", err)
+		return nil, nil, fmt.Errorf("no in-toto statement: %w", err)
 	}
 	if s.Type != statementType {
-		return nil, fmt.Errorf("no in-toto statement v1, but %q", s.Type)
+		return nil, nil, fmt.Errorf("no in-toto statement v1, but %q", s.Type)
 	}
-	return &s, nil
+	return &b, &s, nil
 }
 
 // Verified is what a bundle says, and whether it holds.

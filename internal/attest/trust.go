@@ -108,6 +108,3 @@ func (t *Trust) Check(env string, said []Verified) string {
 		return "has no provenance of a builder in trust.yaml" + because + ". let the workflow publish it"
 	}
 }
-
-// Public is the key that must have signed.
-func (t *Trust) Public() *ecdsa.PublicKey { return t.public }

@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	networking "istio.io/api/networking/v1alpha3"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
@@ -45,17 +44,7 @@ var ruleEnvoyFilter = Rule{
 }
 
 func envoyFilterOf(o manifests.Object) (*networking.EnvoyFilter, bool) {
-	data, err := o.MarshalJSON()
-	if err != nil {
-		return nil, false
-	}
-	var object struct {
-		Spec map[string]any `json:"spec"`
-	}
-	if utiljson.Unmarshal(data, &object) != nil {
-		return nil, false
-	}
-	spec, err := utiljson.Marshal(object.Spec)
+	spec, err := o.Spec()
 	if err != nil {
 		return nil, false
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
@@ -45,17 +44,7 @@ func (r *Result) Canaries() (all []Canary) {
 }
 
 func readCanary(stable Plugin, o Object) (*plugin.Canary, error) {
-	data, err := o.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	var object struct {
-		Spec map[string]any `json:"spec"`
-	}
-	if err := utiljson.Unmarshal(data, &object); err != nil {
-		return nil, err
-	}
-	spec, err := utiljson.Marshal(object.Spec)
+	spec, err := o.Spec()
 	if err != nil {
 		return nil, err
 	}

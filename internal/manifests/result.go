@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/resid"
@@ -35,6 +36,21 @@ type Object struct {
 	*resource.Resource
 	File string
 	YAML []byte
+}
+
+// Spec is the object's, as JSON, with every number as it is written.
+func (o Object) Spec() ([]byte, error) {
+	data, err := o.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	var object struct {
+		Spec map[string]any `json:"spec"`
+	}
+	if err := utiljson.Unmarshal(data, &object); err != nil {
+		return nil, err
+	}
+	return utiljson.Marshal(object.Spec)
 }
 
 // Plugin is an object that deploys a filter, and the filter.

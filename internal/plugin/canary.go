@@ -17,8 +17,6 @@ import (
 	httpinputv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 )
@@ -97,36 +95,20 @@ func (c *Canary) Object(mesh Mesh) ([]byte, error) {
 func (c *Canary) envoyFilter(mesh Mesh) (*networking.EnvoyFilter, error) {
 	p := c.Plugin
 	id := p.ID() + ".canary"
-	filter, err := p.HTTPFilter(p.remoteCode())
+	filter, err := p.discovered(id)
 	if err != nil {
 		return nil, err
 	}
-	if filter.Config.Configuration.GetTypeUrl() == "" {
-		filter.Config.Configuration = nil // Istio refuses a message of no type in an EnvoyFilter
-	}
-	filter.Config.Name = id
-	filter.Config.GetVmConfig().VmId = id
-	resource, err := structOf(&corev3.TypedExtensionConfig{Name: id, TypedConfig: must(filter)})
+	ef, err := p.withResource(filter)
 	if err != nil {
 		return nil, err
+	}
+	if c.Percent == 0 {
+		return ef, nil // nobody refers to the canary, so no proxy asks for it
 	}
 	split, err := structOf(c.split(mesh.Resource(p), id))
 	if err != nil {
 		return nil, err
-	}
-	ef := &networking.EnvoyFilter{TargetRefs: p.Spec.TargetRefs}
-	if p.Spec.TargetRef != nil {
-		ef.TargetRefs = append(ef.TargetRefs, p.Spec.TargetRef)
-	}
-	if labels := p.Spec.Selector.GetMatchLabels(); len(labels) > 0 {
-		ef.WorkloadSelector = &networking.WorkloadSelector{Labels: labels}
-	}
-	ef.ConfigPatches = []*networking.EnvoyFilter_EnvoyConfigObjectPatch{{
-		ApplyTo: networking.EnvoyFilter_EXTENSION_CONFIG,
-		Patch:   &networking.EnvoyFilter_Patch{Operation: networking.EnvoyFilter_Patch_ADD, Value: resource},
-	}}
-	if c.Percent == 0 {
-		return ef, nil // nobody refers to the canary, so no proxy asks for it
 	}
 	ef.ConfigPatches = append(ef.ConfigPatches, &networking.EnvoyFilter_EnvoyConfigObjectPatch{
 		ApplyTo: networking.EnvoyFilter_HTTP_FILTER,
@@ -143,9 +125,9 @@ func (c *Canary) envoyFilter(mesh Mesh) (*networking.EnvoyFilter, error) {
 }
 
 // split is the HTTP filter that stands in the chain: either of the two filters, by name, for each request.
-func (c *Canary) split(stable, canary string) any {
+func (c *Canary) split(stable, canary string) proto.Message {
 	if c.Percent == 100 {
-		return map[string]any{"name": canary, "config_discovery": discoveryMap()}
+		return reference(canary)
 	}
 	run := func(resource string) *matcherv3.Matcher_OnMatch {
 		return &matcherv3.Matcher_OnMatch{OnMatch: &matcherv3.Matcher_OnMatch_Action{Action: &xdscorev3.TypedExtensionConfig{
@@ -180,34 +162,6 @@ func (c *Canary) split(stable, canary string) any {
 			ExtensionConfig: &corev3.TypedExtensionConfig{Name: "composite", TypedConfig: must(&compositev3.Composite{})},
 		}),
 	}
-}
-
-// discovery makes Envoy ask istiod, and wait for the answer.
-func discovery() *corev3.ExtensionConfigSource {
-	return &corev3.ExtensionConfigSource{
-		ConfigSource: &corev3.ConfigSource{
-			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
-			InitialFetchTimeout:   &durationpb.Duration{},
-			ResourceApiVersion:    corev3.ApiVersion_V3,
-		},
-		TypeUrls: []string{wasmType, rbacType},
-	}
-}
-
-func discoveryMap() map[string]any {
-	return map[string]any{
-		"config_source": map[string]any{"ads": map[string]any{}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
-		"type_urls":     []any{wasmType, rbacType},
-	}
-}
-
-// must is for messages that are made here, none of which fails to marshal.
-func must(m proto.Message) *anypb.Any {
-	a, err := anypb.New(m)
-	if err != nil {
-		panic(err)
-	}
-	return a
 }
 
 // CanaryOf says of an EnvoyFilter's annotations which object it is the canary of, as kind and name; false of any other.

@@ -9,6 +9,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -123,15 +124,10 @@ func notInEnvoyFilter(w *extensions.WasmPlugin) map[string]string {
 // image, and its place in the chain. The filter may only use the given capabilities; none means all. What notInEnvoyFilter
 // lists is left out.
 func (p *Plugin) envoyFilter(capabilities []string) (*networking.EnvoyFilter, error) {
-	filter, err := p.HTTPFilter(p.remoteCode())
+	filter, err := p.discovered(p.ID())
 	if err != nil {
 		return nil, err
 	}
-	if filter.Config.Configuration.GetTypeUrl() == "" {
-		filter.Config.Configuration = nil // Istio refuses a message of no type in an EnvoyFilter
-	}
-	// Envoy shares a VM, its environment and its restriction among plugins of equal code and vm_id.
-	filter.Config.GetVmConfig().VmId = p.ID()
 	if len(capabilities) > 0 {
 		allowed := map[string]*wasmv3.SanitizationConfig{}
 		for _, c := range capabilities {
@@ -140,33 +136,16 @@ func (p *Plugin) envoyFilter(capabilities []string) (*networking.EnvoyFilter, er
 		//nolint:staticcheck // its new place, in vm_config, is unknown to the Envoys of Istio up to 1.31
 		filter.Config.CapabilityRestrictionConfig = &wasmv3.CapabilityRestrictionConfig{AllowedCapabilities: allowed}
 	}
-	typed, err := anypb.New(filter)
+	ef, err := p.withResource(filter)
 	if err != nil {
 		return nil, err
 	}
-	resource, err := structOf(&corev3.TypedExtensionConfig{Name: p.ID(), TypedConfig: typed})
-	if err != nil {
-		return nil, err
-	}
-	reference, err := structOf(map[string]any{"name": p.ID(), "config_discovery": discoveryMap()})
+	reference, err := structOf(reference(p.ID()))
 	if err != nil {
 		return nil, err
 	}
 	band := bands[p.Spec.Phase]
-	ef := &networking.EnvoyFilter{
-		TargetRefs: p.Spec.TargetRefs,
-		Priority:   band.middle + band.sign*p.Spec.Priority.GetValue(),
-		ConfigPatches: []*networking.EnvoyFilter_EnvoyConfigObjectPatch{{
-			ApplyTo: networking.EnvoyFilter_EXTENSION_CONFIG,
-			Patch:   &networking.EnvoyFilter_Patch{Operation: networking.EnvoyFilter_Patch_ADD, Value: resource},
-		}},
-	}
-	if p.Spec.TargetRef != nil {
-		ef.TargetRefs = []*typev1beta1.PolicyTargetReference{p.Spec.TargetRef}
-	}
-	if labels := p.Spec.Selector.GetMatchLabels(); len(labels) > 0 {
-		ef.WorkloadSelector = &networking.WorkloadSelector{Labels: labels}
-	}
+	ef.Priority = band.middle + band.sign*p.Spec.Priority.GetValue()
 	for _, context := range p.patchContexts() {
 		chain := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: hcm}
 		if band.operation == networking.EnvoyFilter_Patch_INSERT_BEFORE {
@@ -184,6 +163,69 @@ func (p *Plugin) envoyFilter(capabilities []string) (*networking.EnvoyFilter, er
 		})
 	}
 	return ef, nil
+}
+
+// discovered is the filter as an ECDS resource of that name, which the agent converts.
+func (p *Plugin) discovered(name string) (*wasmfilterv3.Wasm, error) {
+	filter, err := p.HTTPFilter(p.remoteCode())
+	if err != nil {
+		return nil, err
+	}
+	if filter.Config.Configuration.GetTypeUrl() == "" {
+		filter.Config.Configuration = nil // Istio refuses a message of no type in an EnvoyFilter
+	}
+	filter.Config.Name = name
+	// Envoy shares a VM, its environment and its restriction among plugins of equal code and vm_id.
+	filter.Config.GetVmConfig().VmId = name
+	return filter, nil
+}
+
+// withResource is an EnvoyFilter for the workloads of the plugin, with that filter as its one patch: a resource, by the filter's name.
+func (p *Plugin) withResource(filter *wasmfilterv3.Wasm) (*networking.EnvoyFilter, error) {
+	resource, err := structOf(&corev3.TypedExtensionConfig{Name: filter.Config.Name, TypedConfig: must(filter)})
+	if err != nil {
+		return nil, err
+	}
+	ef := &networking.EnvoyFilter{
+		TargetRefs: p.Spec.TargetRefs,
+		ConfigPatches: []*networking.EnvoyFilter_EnvoyConfigObjectPatch{{
+			ApplyTo: networking.EnvoyFilter_EXTENSION_CONFIG,
+			Patch:   &networking.EnvoyFilter_Patch{Operation: networking.EnvoyFilter_Patch_ADD, Value: resource},
+		}},
+	}
+	if p.Spec.TargetRef != nil {
+		ef.TargetRefs = []*typev1beta1.PolicyTargetReference{p.Spec.TargetRef}
+	}
+	if labels := p.Spec.Selector.GetMatchLabels(); len(labels) > 0 {
+		ef.WorkloadSelector = &networking.WorkloadSelector{Labels: labels}
+	}
+	return ef, nil
+}
+
+// reference is the HTTP filter that stands for a resource in the chain.
+func reference(name string) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovery()}}
+}
+
+// discovery makes Envoy ask istiod, and wait for the answer.
+func discovery() *corev3.ExtensionConfigSource {
+	return &corev3.ExtensionConfigSource{
+		ConfigSource: &corev3.ConfigSource{
+			ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+			InitialFetchTimeout:   &durationpb.Duration{},
+			ResourceApiVersion:    corev3.ApiVersion_V3,
+		},
+		TypeUrls: []string{wasmType, rbacType},
+	}
+}
+
+// must is for messages that are made here, none of which fails to marshal.
+func must(m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 // remoteCode is how istiod names the image to the agent. Envoy never sees it.
@@ -225,15 +267,9 @@ func specOf(m proto.Message) (map[string]any, error) {
 	return spec, utiljson.Unmarshal(data, &spec)
 }
 
-// structOf is a message or a map as istio.io/api wants a patch: in proto's own field names, as Envoy's documentation has them.
-func structOf(v any) (*structpb.Struct, error) {
-	var data []byte
-	var err error
-	if m, ok := v.(proto.Message); ok {
-		data, err = protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
-	} else {
-		data, err = json.Marshal(v)
-	}
+// structOf is a message as istio.io/api wants a patch: in proto's own field names, as Envoy's documentation has them.
+func structOf(m proto.Message) (*structpb.Struct, error) {
+	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
 		return nil, err
 	}

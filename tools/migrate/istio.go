@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -122,7 +123,7 @@ func (p *plan) byHand(o object, number int, patch, config any) error {
 	code := at(config, "vm_config|vmConfig", "code")
 	m := &migrated{
 		place: o.place, origin: o.String(), name: o.Metadata.Name, namespace: o.Metadata.Namespace,
-		code: first(textAt(code, "local", "filename"), textAt(code, "remote", "http_uri|httpUri", "uri")),
+		code: cmp.Or(textAt(code, "local", "filename"), textAt(code, "remote", "http_uri|httpUri", "uri")),
 		spec: &extensions.WasmPlugin{PluginName: textAt(config, "root_id|rootId"), FailStrategy: failStrategy(config)},
 	}
 	if m.code == "" {
@@ -134,7 +135,7 @@ func (p *plan) byHand(o object, number int, patch, config any) error {
 	}
 	m.filter = filterOf(m.code)
 	if strings.Contains(m.code, "wasme-cache") { // the file's name is a hash
-		m.filter = validName(first(textAt(config, "name"), m.name))
+		m.filter = validName(cmp.Or(textAt(config, "name"), m.name))
 	}
 	for _, other := range p.found {
 		if other.place == o.place { // a second filter of one object
@@ -183,7 +184,7 @@ func (p *plan) place(o object, m *migrated, patch any) error {
 		m.spec.Selector = &typev1beta1.WorkloadSelector{MatchLabels: labels}
 	}
 	match := at(patch, "match")
-	context := first(textAt(match, "context"), "ANY")
+	context := cmp.Or(textAt(match, "context"), "ANY")
 	mode, known := modeOf(context)
 	if !known {
 		return cli.Finding("%s: %s: match context %q is none of a sidecar or gateway. give the filter by hand", o.place, o, context)
@@ -199,7 +200,7 @@ func (p *plan) place(o object, m *migrated, patch any) error {
 	filter := at(match, "listener", "filterChain|filter_chain", "filter")
 	name, sub := textAt(filter, "name"), textAt(filter, "subFilter|sub_filter", "name")
 	if name == oldHCM || sub == oldRouter {
-		p.ask(m, "run", fmt.Sprintf("it matches by %s, a name that Istio's proxies do not have any more (they have envoy.filters.…): it did nothing, and would run now. is that what you want?", first(map[bool]string{true: name}[name == oldHCM], sub)), "yes")
+		p.ask(m, "run", fmt.Sprintf("it matches by %s, a name that Istio's proxies do not have any more (they have envoy.filters.…): it did nothing, and would run now. is that what you want?", cmp.Or(map[bool]string{true: name}[name == oldHCM], sub)), "yes")
 	}
 	if port := at(match, "listener", "portNumber|port_number"); port != nil {
 		p.ask(m, "port", fmt.Sprintf("it was for listeners on port %v, which is not the port of a plugin's match. without ports?", port), "any")

@@ -51,7 +51,7 @@ writes nothing and exits 1. It never touches a cluster; the report ends with wha
 			f.Func("module", "`NAME=FILE.wasm`: the module of that filter, which no registry has any more; it becomes filters/NAME", pair(o.modules, "NAME=FILE.wasm"))
 			f.Func("set", "`KEY=VALUE`: the answer to a question of the report", pair(o.answers, "KEY=VALUE"))
 			f.BoolVar(&o.resolve, "resolve", false, "ask registries for the digests of tags, with the credentials of docker login")
-			f.BoolVar(&o.plainHTTP, "plain-http", false, "with --resolve: talk HTTP to the registry (hosts on loopback may always)")
+			f.BoolVar(&o.plainHTTP, "plain-http", false, "with --resolve, or where trust.yaml demands a signature: talk HTTP to the registry (hosts on loopback may always)")
 			f.BoolVar(&o.dryRun, "dry-run", false, "print the report; write nothing")
 			f.DurationVar(&o.wait, "wait", time.Minute, "how long to wait for another command that writes to the manifests")
 		},

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func (p *plan) filterDeployment(o object) error {
 			return err
 		}
 	case len(labels) > 0:
-		answer, ok := p.ask(m, "labels", fmt.Sprintf("its labels %s are those of the %s, and a selector is about pods. have the pods the same?", said(labels), first(textAt(spec, "deployment", "istio", "kind"), "workload")), "same", "app=…")
+		answer, ok := p.ask(m, "labels", fmt.Sprintf("its labels %s are those of the %s, and a selector is about pods. have the pods the same?", said(labels), cmp.Or(textAt(spec, "deployment", "istio", "kind"), "workload")), "same", "app=…")
 		if !ok {
 			break
 		}
@@ -90,15 +91,6 @@ func said(labels map[string]string) string {
 	}
 	slices.Sort(all)
 	return strings.Join(all, ",")
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 // wasmeVolume are the annotations that put wasme's cache into pods.

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
+	"github.com/wasmfleet/wasmfleet/internal/attest"
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/image"
@@ -65,6 +66,15 @@ func (p *plan) write(stderr io.Writer) (changed []string, err error) {
 	defer os.RemoveAll(scratch)
 	dir := filepath.Join(scratch, "manifests")
 	if err := os.CopyFS(dir, os.DirFS(p.dir)); err != nil {
+		return nil, err
+	}
+	var images []image.Ref
+	for _, m := range p.found {
+		if m.ref != (image.Ref{}) {
+			images = append(images, m.ref)
+		}
+	}
+	if err := attest.Require(p.ctx, p.dir, p.to, images, p.plainHTTP); err != nil {
 		return nil, err
 	}
 	filters := filepath.Join(scratch, "filters")

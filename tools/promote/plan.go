@@ -92,6 +92,16 @@ type planned struct {
 	changes []change
 }
 
+// images are those of the new pins.
+func (p planned) images() (refs []image.Ref) {
+	for _, c := range p.changes {
+		if c.to != (image.Ref{}) {
+			refs = append(refs, c.to)
+		}
+	}
+	return refs
+}
+
 // plan is what promoting the filters, or all on offer, changes in the environment. A pin that nothing renders would change nothing:
 // for a filter that was named, or was just published, that is an error; one of many is left out, and said. Pins that nothing renders
 // any more go when all filters are promoted.

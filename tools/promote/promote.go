@@ -88,19 +88,13 @@ func run(ctx context.Context, o options, filters []string, stdout, stderr io.Wri
 			return cli.Finding("%s: %s is in a registry on this machine, which no cluster finds. publish it to a real one, or use --allow-loopback. nothing was written", c.filter, c.to)
 		}
 	}
-	trust, err := attest.LoadTrust(o.dir)
-	if err != nil {
-		return err
-	}
-	if o.verify || trust.Demands(env.Name) {
+	if o.verify {
 		if err := verify(ctx, p.changes, o.plainHTTP); err != nil {
 			return err
 		}
 	}
-	if trust.Demands(env.Name) {
-		if err := verifyTrust(ctx, trust, env.Name, p.changes, o.plainHTTP); err != nil {
-			return err
-		}
+	if err := attest.Require(ctx, o.dir, env.Name, p.images(), o.plainHTTP); err != nil {
+		return err
 	}
 	if err := apply(ctx, o, p.env, say, stderr); err != nil {
 		return err

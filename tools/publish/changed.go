@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -70,14 +69,9 @@ func (p publisher) absent(ctx context.Context, jobs []job, absent map[string]boo
 	if len(jobs) == 0 {
 		return nil
 	}
-	repos := make([]name.Repository, len(jobs))
-	for i, j := range jobs {
-		repos[i] = j.tag.Repository
-	}
-	host := repos[0].RegistryStr()
-	r, err := registry.Login(ctx, repos, transport.PullScope, p.base)
+	r, host, err := p.login(ctx, jobs, transport.PullScope)
 	if err != nil {
-		return fmt.Errorf("logging in to %s: %w", host, registry.Explain(host, err))
+		return err
 	}
 	for _, j := range jobs {
 		digest, err := j.image.Digest()

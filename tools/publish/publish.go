@@ -26,14 +26,9 @@ type publisher struct {
 
 // publish pushes every job, filters side by side.
 func (p publisher) publish(ctx context.Context, jobs []job) error {
-	repos := make([]name.Repository, len(jobs))
-	for i, j := range jobs {
-		repos[i] = j.tag.Repository
-	}
-	host := repos[0].RegistryStr()
-	r, err := registry.Login(ctx, repos, transport.PushScope, p.base)
+	r, _, err := p.login(ctx, jobs, transport.PushScope)
 	if err != nil {
-		return fmt.Errorf("logging in to %s: %w", host, registry.Explain(host, err))
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(registry.Parallel)
@@ -46,6 +41,19 @@ func (p publisher) publish(ctx context.Context, jobs []job) error {
 		})
 	}
 	return group.Wait()
+}
+
+// login logs in to the registry of the jobs once for all of them.
+func (p publisher) login(ctx context.Context, jobs []job, scope string) (r *registry.Registry, host string, err error) {
+	repos := make([]name.Repository, len(jobs))
+	for i, j := range jobs {
+		repos[i] = j.tag.Repository
+	}
+	host = repos[0].RegistryStr()
+	if r, err = registry.Login(ctx, repos, scope, p.base); err != nil {
+		err = fmt.Errorf("logging in to %s: %w", host, registry.Explain(host, err))
+	}
+	return r, host, err
 }
 
 // release is a version that never moves once it is published.

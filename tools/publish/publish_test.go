@@ -24,13 +24,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/wasmfleet/wasmfleet/internal/scripttest"
+	"github.com/wasmfleet/wasmfleet/tools/canary"
 	"github.com/wasmfleet/wasmfleet/tools/inspect"
 	"github.com/wasmfleet/wasmfleet/tools/promote"
 	"github.com/wasmfleet/wasmfleet/tools/sbom"
 )
 
 func TestMain(m *testing.M) {
-	scripttest.Main(m, Command(), inspect.Command(), promote.Command(), sbom.Command())
+	scripttest.Main(m, Command(), inspect.Command(), canary.Command(), promote.Command(), sbom.Command())
 }
 
 // Scripts find modules, good and bad, in $LINT and start the registries they need with the command `registry`.

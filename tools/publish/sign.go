@@ -23,14 +23,9 @@ import (
 // sign attaches to each image what the key says of it: that it is ours, what is in it, and how it was built. What a valid bundle of this
 // key says already is not said again.
 func (p publisher) sign(ctx context.Context, key *attest.Key, o options, jobs []job) error {
-	repos := make([]name.Repository, len(jobs))
-	for i, j := range jobs {
-		repos[i] = j.tag.Repository
-	}
-	host := repos[0].RegistryStr()
-	r, err := registry.Login(ctx, repos, transport.PushScope, p.base)
+	r, host, err := p.login(ctx, jobs, transport.PushScope)
 	if err != nil {
-		return fmt.Errorf("logging in to %s: %w", host, registry.Explain(host, err))
+		return err
 	}
 	for _, j := range jobs {
 		digest, err := j.image.Digest()

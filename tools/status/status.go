@@ -67,7 +67,11 @@ func run(ctx context.Context, o options, names []string, stdout, stderr io.Write
 		fmt.Fprintln(stderr, "status:", note)
 	}
 	if o.html != "" {
-		page, err := s.page(filepath.Base(abs(filepath.Dir(abs(o.dir)))))
+		dir, err := filepath.Abs(o.dir)
+		if err != nil {
+			return err
+		}
+		page, err := s.page(filepath.Base(filepath.Dir(dir)))
 		if err != nil {
 			return err
 		}
@@ -86,11 +90,4 @@ func run(ctx context.Context, o options, names []string, stdout, stderr io.Write
 		return cli.Finding("%d of the pinned images are not in their registry: %s", len(missing), missing[0])
 	}
 	return err
-}
-
-func abs(path string) string {
-	if a, err := filepath.Abs(path); err == nil {
-		return a
-	}
-	return path
 }
