@@ -69,8 +69,8 @@ func TestProductNamesNoContent(t *testing.T) {
 	require.Greater(t, files, 100)
 }
 
-// domain is that of a label, an annotation or a type.
-var domain = regexp.MustCompile(`[a-z]+[.]` + "dev" + `/`)
+// domain is a host before a path, as in the name of a label or of a type.
+var domain = regexp.MustCompile(`[a-z]+\.[a-z]{3}/`)
 
 // ofVerb reports whether the file is about a verb that is called as the content is: the verb's own, or a list of verbs.
 func ofVerb(file, name string) bool {
