@@ -45,6 +45,7 @@ func newFork(t *testing.T) *fork {
 	f.run(`git init -q --bare "` + remotes + `/wasmfleet.git"
 git -C "` + remotes + `/wasmfleet.git" config http.receivepack true
 git config user.name e2e && git config user.email e2e@localhost && git checkout -q -B main
+git config http.postBuffer 1073741824 # more than the history: git would send it in chunks, which a CGI does not read
 make -s init OWNER=acme REGISTRY="$REGISTRY" REPOSITORY=https://git.example/wasmfleet.git
 sed -i "s|https://git.example/wasmfleet.git|$URL|" manifests/argocd/*.yaml # this git has no TLS
 git commit -qam "The registry and the repository of acme"
