@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
@@ -62,6 +63,14 @@ func Configuration(pluginConfig *structpb.Struct) ([]byte, error) {
 		return nil, nil
 	}
 	return json.Marshal(pluginConfig.AsMap())
+}
+
+// Fingerprint is what a filter of this repository's build says that it runs with: tools/filterbuild/sdk/proof.go. 48 bits of FNV-1a, since
+// Prometheus has floats.
+func Fingerprint(configuration []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(configuration)
+	return h.Sum64() >> 16
 }
 
 func configurationAny(pluginConfig *structpb.Struct) (*anypb.Any, error) {

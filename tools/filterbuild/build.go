@@ -222,6 +222,10 @@ func (b *builder) make(ctx context.Context, s source) error {
 	for _, note := range notes {
 		b.say("build: " + note)
 	}
+	module, sealed := wasmfile.Seal(module)
+	if !sealed && p.vmstate != "" {
+		return errors.New("the module has no place for what build it is, which filterbuild has put there. report it")
+	}
 	if err := b.check(ctx, s, module, sizes); err != nil {
 		return err
 	}

@@ -22,18 +22,29 @@ import (
 	"golang.org/x/tools/go/ssa"
 )
 
-// A filter's build takes the SDK as it is, but for the way that it keeps the contexts: its maps cost more than all else
-// that it does for a request. The SDK is archived, and its sources are not copied here: build/ gets a copy of the module with our
-// vmstate.go, and a go.mod that points there. Whatever reads the program (go list, vet, prune, TinyGo) is given that go.mod.
+// A filter's build takes the SDK as it is, but for two things. The way that it keeps the contexts: its maps cost more than all else
+// that it does for a request. And a filter that has accepted its configuration says so, for tools/verify. The SDK is archived, and its
+// sources are not copied here: build/ gets a copy of the module with our two files, and a go.mod that points there. Whatever reads the
+// program (go list, vet, prune, TinyGo) is given that go.mod.
 
-//go:embed sdk/vmstate.go
-var vmstate []byte
+var (
+	//go:embed sdk/vmstate.go
+	vmstate []byte
+	//go:embed sdk/proof.go
+	proof []byte
+)
+
+// own is how the files begin here, where they are no package.
+var own = []byte("//go:build ignore\n\n")
 
 const (
 	sdkModule = "github.com/tetratelabs/proxy-wasm-go-sdk"
 	// sdkVMState is the file that ours takes the place of, in the one version that ours was compared with.
 	sdkVMState    = "proxywasm/internal/vmstate.go"
 	sdkVMStateSum = "d56047c64f9690e3dd143b2b5e8db8b866feb42a75011c2f1dfb28c2da7c5ec6"
+	// sdkConfigure is the file where the host's configuration arrives.
+	sdkConfigure = "proxywasm/internal/abi_callback_configuration.go"
+	sdkProof     = "proxywasm/internal/proof.go"
 )
 
 // contextMaps are the maps of the SDK's state that ours has methods for.
@@ -116,8 +127,23 @@ func writeOnce(dir string, files map[string][]byte) error {
 	return nil
 }
 
-// sdkFiles are the Go files of the SDK that a filter is made of, by path, with our table in place of its maps.
+// sdkFiles are the Go files of the SDK that a filter is made of, by path, with our table in place of its maps, and with our proof.
 func sdkFiles(dir string) (map[string][]byte, error) {
+	files, err := tableFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	const start, proven = "return ctx.context.OnPluginStart(pluginConfigurationSize)", "return configured(ctx.context.OnPluginStart(pluginConfigurationSize), pluginConfigurationSize)"
+	if n := bytes.Count(files[sdkConfigure], []byte(start)); n != 1 {
+		return nil, fmt.Errorf("%s hands a configuration to %d plugins, want 1", sdkConfigure, n)
+	}
+	files[sdkConfigure] = bytes.Replace(files[sdkConfigure], []byte(start), []byte(proven), 1)
+	files[sdkProof] = bytes.TrimPrefix(proof, own)
+	return files, nil
+}
+
+// tableFiles are those files without the proof.
+func tableFiles(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -139,7 +165,7 @@ func sdkFiles(dir string) (map[string][]byte, error) {
 		}
 		switch {
 		case rel == sdkVMState:
-			content = bytes.TrimPrefix(vmstate, []byte("//go:build ignore\n\n"))
+			content = bytes.TrimPrefix(vmstate, own)
 		case strings.HasPrefix(rel, "proxywasm/internal/abi_callback_"):
 			if content, err = callMethods(content); err != nil {
 				return fmt.Errorf("%s: %w", rel, err)

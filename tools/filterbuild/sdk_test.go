@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
 
 // sdkDir is where the SDK's sources are.
@@ -19,11 +22,11 @@ func sdkDir(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// transcript is what the callbacks of an SDK do over a random life of contexts.
-func transcript(t *testing.T, files map[string][]byte, steps string) (text []byte, dir string) {
+// inSDK runs one test of testdata/sdk in a copy of the SDK with these files, and gives what it prints and the folder.
+func inSDK(t *testing.T, files map[string][]byte, file, test string, env ...string) (out string, dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	oracle, err := os.ReadFile("testdata/sdk/oracle_test.go.txt")
+	content, err := os.ReadFile("testdata/sdk/" + file + ".txt")
 	require.NoError(t, err)
 	for path, content := range files {
 		if path == "proxywasm/internal/vmstate_test_export.go" {
@@ -33,24 +36,63 @@ func transcript(t *testing.T, files map[string][]byte, steps string) (text []byt
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, content, 0o644))
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "proxywasm/internal/oracle_test.go"), oracle, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "proxywasm/internal", file), content, 0o644))
 	// Without requirements: what is tested here imports the standard library alone.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+sdkModule+"\n\ngo 1.19\n"), 0o644))
-	cmd := exec.Command("go", "test", "-count=1", "-vet=off", "-run=^TestOracle$", "-coverprofile=cover", "./proxywasm/internal")
+	cmd := exec.Command("go", "test", "-count=1", "-vet=off", "-v", "-run=^"+test+"$", "-coverprofile=cover", "./proxywasm/internal")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "TRANSCRIPT="+filepath.Join(dir, "transcript"), "STEPS="+steps)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
-	text, err = os.ReadFile(filepath.Join(dir, "transcript"))
+	cmd.Env = append(append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GOPROXY=off"), env...)
+	said, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(said))
+	return string(said), dir
+}
+
+// transcript is what the callbacks of an SDK do over a random life of contexts.
+func transcript(t *testing.T, files map[string][]byte, steps string) (text []byte, dir string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "transcript")
+	_, dir = inSDK(t, files, "oracle_test.go", "TestOracle", "TRANSCRIPT="+file, "STEPS="+steps)
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	return text, dir
+}
+
+// A plugin that has accepted its configuration says which, and which build it is, under the name that filters/internal/metric gives
+// its object.
+func TestProof(t *testing.T) {
+	files, err := sdkFiles(sdkDir(t))
+	require.NoError(t, err)
+	const configuration = `{"header":"x"}`
+	const unknown = 0x3f3f3f3f3f3f // six question marks
+	for _, c := range []struct{ plugin, configuration, refuse, object string }{
+		{plugin: "web.mine", configuration: configuration, object: "web/mine"},
+		{plugin: "web.mine.two", object: "web/mine_two"},
+		{plugin: "extensions.istio.io/trafficextension/web.mine~istio-translated-wasmplugin", configuration: "{}", object: "web/mine"},
+		{object: "unnamed"},
+		{plugin: "a/", object: "unnamed"},
+		{plugin: "web.mine", configuration: configuration, refuse: "yes"},
+	} {
+		out, _ := inSDK(t, files, "proof_test.go", "TestProof", "PLUGIN="+c.plugin, "CONFIGURATION="+c.configuration, "REFUSE="+c.refuse)
+		var got []string
+		for line := range strings.Lines(out) {
+			if gauge, ok := strings.CutPrefix(strings.TrimSpace(line), "gauge "); ok {
+				got = append(got, gauge)
+			}
+		}
+		var want []string
+		if c.refuse == "" {
+			prefix := "wasm_filter." + c.object + ".wasmfleet."
+			want = []string{fmt.Sprint(prefix, "config ", plugin.Fingerprint([]byte(c.configuration))), fmt.Sprint(prefix, "build ", unknown)}
+		}
+		require.Equal(t, want, got, "%+v", c)
+	}
 }
 
 // The SDK's own maps are the oracle of our table: every callback, contexts of every kind, ids that are taken or unknown, callouts whose
 // stream is gone, in random orders. What the filter is told, what the host is told, and each panic are the same.
 func TestTableIsLikeTheSDKsMaps(t *testing.T) {
 	dir := sdkDir(t)
-	ours, err := sdkFiles(dir)
+	ours, err := tableFiles(dir)
 	require.NoError(t, err)
 	theirs := map[string][]byte{}
 	for path := range ours {
