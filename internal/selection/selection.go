@@ -148,14 +148,31 @@ func (p Plugin) Runs(proxy Proxy, listener Listener, rootNamespace string) bool 
 	return p.Attached(proxy, rootNamespace) && p.matches(listener)
 }
 
+// MayRun reports whether the plugin is in a filter chain of the proxy, if that has a listener with a port that the plugin wants.
+func (p Plugin) MayRun(proxy Proxy, rootNamespace string) bool {
+	if !p.Attached(proxy, rootNamespace) {
+		return false
+	}
+	servers := []bool{true, false}
+	if proxy.Router {
+		servers = []bool{proxy.Waypoint}
+	}
+	return len(p.Match) == 0 || slices.ContainsFunc(p.Match, func(m *extensions.WasmPlugin_TrafficSelector) bool {
+		return slices.ContainsFunc(servers, func(server bool) bool { return inMode(m, server) })
+	})
+}
+
+func inMode(m *extensions.WasmPlugin_TrafficSelector, server bool) bool {
+	return m.GetMode() == typev1beta1.WorkloadMode_UNDEFINED || m.GetMode() == typev1beta1.WorkloadMode_CLIENT_AND_SERVER ||
+		(m.GetMode() == typev1beta1.WorkloadMode_SERVER) == server
+}
+
 func (p Plugin) matches(listener Listener) bool {
 	if len(p.Match) == 0 {
 		return true
 	}
 	return slices.ContainsFunc(p.Match, func(m *extensions.WasmPlugin_TrafficSelector) bool {
-		mode := m.GetMode() == typev1beta1.WorkloadMode_UNDEFINED || m.GetMode() == typev1beta1.WorkloadMode_CLIENT_AND_SERVER ||
-			(m.GetMode() == typev1beta1.WorkloadMode_SERVER) == listener.Server
-		return mode && (len(m.GetPorts()) == 0 || slices.ContainsFunc(m.GetPorts(), func(port *typev1beta1.PortSelector) bool {
+		return inMode(m, listener.Server) && (len(m.GetPorts()) == 0 || slices.ContainsFunc(m.GetPorts(), func(port *typev1beta1.PortSelector) bool {
 			return port.GetNumber() != 0 && port.GetNumber() == uint32(listener.Port)
 		}))
 	})

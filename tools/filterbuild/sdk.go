@@ -42,8 +42,9 @@ const (
 	// sdkVMState is the file that ours takes the place of, in the one version that ours was compared with.
 	sdkVMState    = "proxywasm/internal/vmstate.go"
 	sdkVMStateSum = "d56047c64f9690e3dd143b2b5e8db8b866feb42a75011c2f1dfb28c2da7c5ec6"
-	// sdkConfigure is the file where the host's configuration arrives.
+	// sdkConfigure and sdkDelete are the files where a plugin begins and ends.
 	sdkConfigure = "proxywasm/internal/abi_callback_configuration.go"
+	sdkDelete    = "proxywasm/internal/abi_callback_lifecycle.go"
 	sdkProof     = "proxywasm/internal/proof.go"
 )
 
@@ -133,11 +134,15 @@ func sdkFiles(dir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	const start, proven = "return ctx.context.OnPluginStart(pluginConfigurationSize)", "return configured(ctx.context.OnPluginStart(pluginConfigurationSize), pluginConfigurationSize)"
-	if n := bytes.Count(files[sdkConfigure], []byte(start)); n != 1 {
-		return nil, fmt.Errorf("%s hands a configuration to %d plugins, want 1", sdkConfigure, n)
+	for _, change := range []struct{ file, theirs, ours string }{
+		{sdkConfigure, "ctx.context.OnPluginStart(pluginConfigurationSize)", "configured(ctx.context.OnPluginStart(pluginConfigurationSize), pluginContextID, pluginConfigurationSize)"},
+		{sdkDelete, "currentState.deletePluginContexts(contextID)", "deleteCounted(contextID)"},
+	} {
+		if n := bytes.Count(files[change.file], []byte(change.theirs)); n != 1 {
+			return nil, fmt.Errorf("%s has %q %d times, want 1", change.file, change.theirs, n)
+		}
+		files[change.file] = bytes.Replace(files[change.file], []byte(change.theirs), []byte(change.ours), 1)
 	}
-	files[sdkConfigure] = bytes.Replace(files[sdkConfigure], []byte(start), []byte(proven), 1)
 	files[sdkProof] = bytes.TrimPrefix(proof, own)
 	return files, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,7 +83,12 @@ func TestProof(t *testing.T) {
 		var want []string
 		if c.refuse == "" {
 			prefix := "wasm_filter." + c.object + ".wasmfleet."
-			want = []string{fmt.Sprint(prefix, "config ", plugin.Fingerprint([]byte(c.configuration))), fmt.Sprint(prefix, "build ", unknown)}
+			said := []string{fmt.Sprint(prefix, "config ", plugin.Fingerprint([]byte(c.configuration))), fmt.Sprint(prefix, "build ", unknown)}
+			twice := slices.Concat(said, []string{prefix + "running "}, said)
+			for _, running := range []string{"1", "0"} { // before and after it is deleted
+				twice[2] = prefix + "running " + running
+				want = append(want, twice...)
+			}
 		}
 		require.Equal(t, want, got, "%+v", c)
 	}

@@ -83,7 +83,7 @@ func nobody(int) (name, value string)      { return "", "" }
 func TestCanary(t *testing.T) {
 	host := serve(t, nil)
 	pins := pushAll(t, host)
-	canary := pushModule(t, host, "addheader", "v2", otherBytes(modules(t)["addheader"], "canary"))
+	canary := pushModule(t, host, "addheader", "v2", otherBytes(t, modules(t)["addheader"], "canary"))
 	require.NotEqual(t, pins["addheader"].Digest, canary.Digest)
 	for _, api := range []string{plugin.WasmPlugin.Kind, plugin.TrafficExtension.Kind} {
 		t.Run(api, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestCanary(t *testing.T) {
 func TestCanaryByRequest(t *testing.T) {
 	host := serve(t, nil)
 	pins := pushAll(t, host)
-	canary := pushModule(t, host, "addheader", "v2", otherBytes(modules(t)["addheader"], "canary"))
+	canary := pushModule(t, host, "addheader", "v2", otherBytes(t, modules(t)["addheader"], "canary"))
 	tr := canaryTree(t, plugin.WasmPlugin.Kind, pins, canary, "--percent", "25", "--key", "request")
 	seen := startChain(t, "dev", read(t, filepath.Join(tr.dir, "rendered", "dev"))).split(t, nobody)
 	require.Len(t, seen, 2)

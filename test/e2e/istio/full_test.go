@@ -18,8 +18,6 @@ import (
 
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
-	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
-
 	"github.com/wasmfleet/wasmfleet/internal/sandbox"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
@@ -43,20 +41,25 @@ type full struct {
 	pins             manifests.Pins
 	token            string            // port of the token service
 	environments     *sync.Map         // x-environment of each request to it, which a configuration of jwtfetch sends
-	before           syncstatus.Status // of the sidecar, when it was last looked at
+	applied          string            // the object of addheader in the cluster
+	builds           map[string]uint64 // of the modules that were pushed, by the digest of the image
 }
 
 func startFull(t *testing.T) *full {
 	t.Helper()
 	f := &full{T: t, registry: newGate(t, ""), tree: newTree(t)}
 	f.tree.set("dev", plugin.WasmPlugin.Kind)
-	f.pins = pushAll(t, f.registry.host)
+	f.pins, f.builds = pushAll(t, f.registry.host), map[string]uint64{}
+	for filter, module := range modules(t) {
+		f.builds[f.pins[filter].Digest] = build(t, module)
+	}
 	f.tree.pin("dev", f.pins)
 	f.api = cluster.StartAPI(t, cluster.APIOptions{})
 	f.istiod = cluster.StartIstiod(t, f.api, cluster.IstiodOptions{})
 	inbound, outbound, port := process.Port(t), process.Port(t), process.Port(t)
 	const gatewayAddress, sidecarAddress = "127.0.0.2", "127.0.0.3"
 	f.api.Pod(t, ns, "web", sidecarAddress, map[string]string{"app": "web", "security.istio.io/tlsMode": "istio"})
+	f.api.Pod(t, ns, "gateway", gatewayAddress, map[string]string{"app": "web", "istio": "gateway"}, "proxy", cluster.Gateway)
 	f.api.Apply(t, workload(t, ns, sidecarAddress, inbound, outbound)+fmt.Sprintf(`
 ---
 apiVersion: networking.istio.io/v1
@@ -109,6 +112,14 @@ func (f *full) sync() {
 	const dns = "  resolution: DNS\n"
 	require.Equal(f, 1, strings.Count(manifests, dns))
 	f.api.Apply(f, strings.Replace(manifests, dns, dns+"  endpoints: [{address: 127.0.0.1, ports: {http: "+f.token+"}}]\n", 1))
+	f.applied = f.addheader(nil)
+}
+
+// apply puts another object of addheader into the cluster.
+func (f *full) apply(object string) {
+	f.Helper()
+	f.applied = object
+	f.api.Apply(f, object)
 }
 
 // answer is what a client tells apart.

@@ -21,18 +21,17 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/preflight"
-	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
+	"github.com/wasmfleet/wasmfleet/internal/proxystatus"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
 )
 
-// What a client sees of each change to a deployed filter, good and bad, and what syncstatus says of it. The good ones cost no
+// What a client sees of each change to a deployed filter, good and bad, and what is known of the proxy. The good ones cost no
 // request.
 func TestFullChain(t *testing.T) {
 	f := startFull(t)
-	f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
-	require.True(t, f.before.OK(), f.before)
-	require.True(t, f.status(f.gateway).OK(), "jwtfetch on the gateway")
+	f.becomes(proxystatus.Running)
+	f.verified()
 	for _, scenario := range []struct {
 		name string
 		run  func(*full)
@@ -52,7 +51,7 @@ func TestFullChain(t *testing.T) {
 			inner := *f
 			inner.T, inner.tree.t = t, t
 			scenario.run(&inner)
-			f.before = inner.before
+			f.applied = inner.applied
 		}) {
 			break // the next one starts where this one should have ended
 		}
@@ -70,13 +69,15 @@ func (f *full) changedValue() {
 		f.tree.edit("overlays/dev/addheader-config.yaml", "value: world", "value: changed")
 		f.sync()
 	}, func() { f.sees(changedHeader) })
-	f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
+	f.becomes(proxystatus.Running)
 }
 
 // promote pins another image of addheader, with the same code, in dev.
 func (f *full) promote(version string) image.Ref {
 	f.Helper()
-	ref := pushModule(f.T, f.registry.host, "addheader", version, otherBytes(modules(f.T)["addheader"], version))
+	module := otherBytes(f.T, modules(f.T)["addheader"], version)
+	ref := pushModule(f.T, f.registry.host, "addheader", version, module)
+	f.builds[ref.Digest] = build(f.T, module)
 	f.tree.pin("dev", manifests.Pins{"addheader": ref})
 	return ref
 }
@@ -87,15 +88,14 @@ func (f *full) promotedDigest() {
 		require.NotEqual(f, f.pins["addheader"].Digest, ref.Digest)
 		f.pins["addheader"] = ref
 		f.sync()
-	}, func() { f.becomes(syncstatus.Running, f.pins["addheader"].Digest) })
+	}, func() { f.becomes(proxystatus.Running) })
 }
 
 func (f *full) removedFilter() {
 	f.good(changedHeader, noHeader, func() { f.api.Delete(f, f.addheader(nil)) }, func() { f.sees(noHeader) })
-	_, there := f.status(f.sidecar).Filter(ns + ".addheader")
-	require.False(f, there)
+	f.becomes(proxystatus.Waiting) // an object that is not in the cluster any more
 	f.good(noHeader, changedHeader, f.sync, func() { f.sees(changedHeader) })
-	f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
+	f.becomes(proxystatus.Running)
 }
 
 // The same filters as objects of the two other APIs; each goes when the next comes.
@@ -105,7 +105,7 @@ func (f *full) otherAPIs() {
 		f.tree.set("dev", api)
 		f.sync()
 		f.sees(changedHeader)
-		f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
+		f.becomes(proxystatus.Running)
 	}
 }
 
@@ -116,33 +116,30 @@ func (f *full) missingImage() {
 	for _, c := range []struct {
 		strategy string
 		sees     answer
-		status   syncstatus.State
+		status   proxystatus.State
 	}{
-		{"FAIL_OPEN", noHeader, syncstatus.Passing},
-		{"FAIL_CLOSE", denied, syncstatus.Denying},
-		{"FAIL_RELOAD", denied, syncstatus.Denying},
+		{"FAIL_OPEN", noHeader, proxystatus.Passing},
+		{"FAIL_CLOSE", denied, proxystatus.Denying},
+		{"FAIL_RELOAD", denied, proxystatus.Denying},
 	} {
 		f.Log(c.strategy)
 		f.underLoad(func() {
-			f.api.Apply(f, f.addheader(func(spec map[string]any) { spec["failStrategy"], spec["url"] = c.strategy, "oci://"+missing.String() }))
+			f.apply(f.addheader(func(spec map[string]any) { spec["failStrategy"], spec["url"] = c.strategy, "oci://"+missing.String() }))
 		}, func() { f.sees(c.sees) })
-		s := f.becomes(c.status, "")
-		broken, _ := s.Filter(ns + ".addheader")
-		require.Contains(f, broken.Reason, "manifest_failure")
+		require.Contains(f, f.becomes(c.status).Reason, "manifest_failure")
 		f.Log(c.strategy, "and a new proxy")
 		f.sidecar.Restart(f)
 		f.sees(c.sees)
-		f.before = syncstatus.Status{}
-		f.becomes(c.status, "")
+		f.becomes(c.status)
 		f.sync()
 		f.sees(changedHeader)
-		f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
+		f.becomes(proxystatus.Running)
 	}
 }
 
 // The promise: an image is in the registry before a manifest names it. First the control, the other way round.
 func (f *full) order() {
-	module := otherBytes(modules(f.T)["addheader"], "v3")
+	module := otherBytes(f.T, modules(f.T)["addheader"], "v3")
 	ref, image := buildModule(f.T, f.registry.host, "addheader", "v3", module)
 	f.tree.pin("dev", manifests.Pins{"addheader": ref})
 	answers := f.underLoad(f.sync, func() { f.sees(denied) })
@@ -158,20 +155,20 @@ func (f *full) order() {
 	f.good(changedHeader, changedHeader, func() {
 		f.pins["addheader"] = f.promote("v4") // pushes first
 		f.sync()
-	}, func() { f.becomes(syncstatus.Running, f.pins["addheader"].Digest) })
+	}, func() { f.becomes(proxystatus.Running) })
 }
 
 // A registry that wants credentials: the secret must be there before the manifest, like the image.
 func (f *full) pullSecret() {
 	private := newGate(f.T, "s3cret")
-	ref := pushModule(f.T, private.host, "addheader", "v5", otherBytes(modules(f.T)["addheader"], "v5"),
+	module := otherBytes(f.T, modules(f.T)["addheader"], "v5")
+	ref := pushModule(f.T, private.host, "addheader", "v5", module,
 		remote.WithAuth(&authn.Basic{Username: puller, Password: private.password}))
+	f.builds[ref.Digest] = build(f.T, module)
 	plugin := f.addheader(func(spec map[string]any) { spec["url"], spec["imagePullSecret"] = "oci://"+ref.String(), "registry" })
 	f.Log("without the secret")
-	f.underLoad(func() { f.api.Apply(f, plugin) }, func() { f.sees(denied) })
-	s := f.becomes(syncstatus.Denying, "")
-	broken, _ := s.Filter(ns + ".addheader")
-	f.Log(broken.Reason)
+	f.underLoad(func() { f.apply(plugin) }, func() { f.sees(denied) })
+	f.becomes(proxystatus.Denying)
 	f.sync()
 	f.sees(changedHeader)
 
@@ -184,7 +181,7 @@ func (f *full) pullSecret() {
 	}, metav1.CreateOptions{})
 	require.NoError(f, err)
 	f.Log("with it")
-	f.good(changedHeader, changedHeader, func() { f.api.Apply(f, plugin) }, func() { f.becomes(syncstatus.Running, ref.Digest) })
+	f.good(changedHeader, changedHeader, func() { f.apply(plugin) }, func() { f.becomes(proxystatus.Running) })
 	f.api.Delete(f, plugin)
 	f.sync()
 	f.sees(changedHeader)
@@ -193,7 +190,7 @@ func (f *full) pullSecret() {
 // While the registry is down, what runs goes on and takes other values; another image, or a new proxy, does not come up. When it is
 // back, it takes another change to try again.
 func (f *full) registryDown() {
-	f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
+	f.becomes(proxystatus.Running)
 	next := f.promote("v6")
 	f.registry.closed.Store(true)
 	f.Log("another value")
@@ -203,29 +200,28 @@ func (f *full) registryDown() {
 			spec["url"], spec["pluginConfig"] = "oci://"+ref.String(), map[string]any{"name": "hello", "value": value}
 		})
 	}
-	f.good(changedHeader, other, func() { f.api.Apply(f, value(f.pins["addheader"], "other")) }, func() { f.sees(other) })
+	f.good(changedHeader, other, func() { f.apply(value(f.pins["addheader"], "other")) }, func() { f.sees(other) })
 	f.Log("another image")
-	f.underLoad(func() { f.api.Apply(f, value(next, "other")) }, func() { f.sees(denied) })
-	f.becomes(syncstatus.Denying, "")
+	f.underLoad(func() { f.apply(value(next, "other")) }, func() { f.sees(denied) })
+	f.becomes(proxystatus.Denying)
 	f.registry.closed.Store(false)
 	f.Log("the registry is back")
 	f.stays(denied)
-	f.api.Apply(f, value(next, "back"))
+	f.apply(value(next, "back"))
 	f.sees(answer{200, "back"})
-	f.becomes(syncstatus.Running, next.Digest)
+	f.becomes(proxystatus.Running)
 	f.pins["addheader"] = next
 
 	f.Log("a new proxy while it is down")
 	f.registry.closed.Store(true)
 	f.sidecar.Restart(f)
 	f.sees(denied)
-	f.before = syncstatus.Status{}
-	f.becomes(syncstatus.Denying, "")
+	f.becomes(proxystatus.Denying)
 	f.registry.closed.Store(false)
 	f.stays(denied)
 	f.sync()
 	f.sees(changedHeader)
-	f.becomes(syncstatus.Running, next.Digest)
+	f.becomes(proxystatus.Running)
 }
 
 // A filter that refuses its configuration changes nothing on a proxy that runs, and fails every request of the next one. The next
@@ -237,7 +233,7 @@ func (f *full) timeBomb() {
 		refused := f.addheader(func(spec map[string]any) {
 			spec["failStrategy"], spec["pluginConfig"] = strategy, map[string]any{"name": "not a name", "value": "x"}
 		})
-		answers := f.underLoad(func() { f.api.Apply(f, refused) }, func() { f.becomes(syncstatus.Refused, "") })
+		answers := f.underLoad(func() { f.apply(refused) }, func() { f.becomes(proxystatus.Refused) })
 		require.Len(f, answers, 1)
 		require.Positive(f, answers[changedHeader.String()])
 
@@ -246,17 +242,16 @@ func (f *full) timeBomb() {
 		f.api.Apply(f, f.object("jwtfetch", nil))
 		f.fetchedFor(environment)
 		f.stays(changedHeader)
-		require.NotContains(f, string(f.signals(f.sidecar).Syncz), "lastError", "istiod has forgotten it")
-		f.becomes(syncstatus.Refused, "")
+		f.becomes(proxystatus.Refused)
 
 		f.sidecar.Restart(f)
 		f.sees(answer{500, ""})
-		f.becomes(syncstatus.Failing, "")
+		f.becomes(proxystatus.Refused)
 
 		f.preflightRefuses(refused)
 		f.sync()
 		f.sees(changedHeader)
-		f.becomes(syncstatus.Running, f.pins["addheader"].Digest)
+		f.becomes(proxystatus.Running)
 	}
 }
 

@@ -1,46 +1,129 @@
 package istio
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	extensions "istio.io/api/extensions/v1alpha1"
 
-	"github.com/wasmfleet/wasmfleet/internal/syncstatus"
+	"github.com/wasmfleet/wasmfleet/internal/plugin"
+	"github.com/wasmfleet/wasmfleet/internal/proxystatus"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/process"
+	"github.com/wasmfleet/wasmfleet/tools/verify"
 )
 
-// status is what syncstatus says of a proxy.
-func (f *full) status(p *cluster.Proxy) syncstatus.Status {
+// seen is what a proxy shows, with Istio's own stats matcher: by :15020, and with admin what Envoy has received.
+func (f *full) seen(p *cluster.Proxy, admin bool) (s proxystatus.Seen) {
 	f.Helper()
-	signals := f.signals(p)
-	s, err := syncstatus.Read(signals)
+	get := func(url string) []byte {
+		resp, err := client.Get(url)
+		require.NoError(f, err)
+		defer resp.Body.Close()
+		require.Equal(f, http.StatusOK, resp.StatusCode, url)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(f, err)
+		return body
+	}
+	var err error
+	s.Metrics, err = proxystatus.Metrics(bytes.NewReader(get(p.Agent + "/stats/prometheus")))
 	require.NoError(f, err)
+	for _, m := range s.Metrics {
+		require.False(f, strings.HasPrefix(m.Name, "envoy_extension_config_discovery"), "Istio's matcher hides it: is it in the bootstrap?")
+	}
+	if admin {
+		s.Received = get(p.Admin + "/config_dump?resource=ecds_filters")
+	}
 	return s
 }
 
-func (f *full) signals(p *cluster.Proxy) syncstatus.Signals {
+// want is addheader as it was last applied.
+func (f *full) want() proxystatus.Want {
 	f.Helper()
-	signals, err := syncstatus.Collect(f.Context(), client, syncstatus.Addresses{Envoy: p.Admin, Agent: p.Agent, Istiod: f.istiod.URL, Proxy: p.ID})
+	plugins, err := plugin.Plugins(map[string][]byte{"addheader.yaml": []byte(f.applied)})
 	require.NoError(f, err)
-	return signals
+	require.Len(f, plugins, 1)
+	p := plugins[0]
+	filter, err := p.HTTPFilter(nil)
+	require.NoError(f, err)
+	var configuration wrapperspb.StringValue
+	require.NoError(f, filter.Config.Configuration.UnmarshalTo(&configuration))
+	_, digest, ok := strings.Cut(f.applied, "sha256:")
+	require.True(f, ok, f.applied)
+	w := proxystatus.Want{
+		Object: ns + "/addheader", Digest: "sha256:" + digest[:64], Configuration: plugin.Fingerprint([]byte(configuration.Value)),
+		Open: p.Spec.FailStrategy == extensions.FailStrategy_FAIL_OPEN,
+	}
+	w.Build, ok = f.builds[w.Digest]
+	w.Missing = !ok
+	if w.Missing {
+		w.Silent = "no such image"
+	}
+	return w
 }
 
-// becomes waits until syncstatus says so of addheader on the sidecar; an empty digest is any.
-func (f *full) becomes(state syncstatus.State, digest string) syncstatus.Status {
+// becomes waits until what Envoy shows says so of addheader on the sidecar. What metrics alone say is then the same, or less: never that
+// something runs that does not.
+func (f *full) becomes(state proxystatus.State) (v proxystatus.Verdict) {
 	f.Helper()
-	var s syncstatus.Status
+	want := f.want()
 	process.Until(f, changed, string(state), func(context.Context) error {
-		s = f.status(f.sidecar).Since(f.before)
-		got, ok := s.Filter(ns + ".addheader")
-		if !ok || got.State != state || digest != "" && got.Digest != digest {
-			return fmt.Errorf("got %+v", s.Filters)
+		v = f.judge(f.seen(f.sidecar, true), want)
+		if v.State != state {
+			return fmt.Errorf("got %+v", v)
 		}
 		return nil
 	})
-	got, _ := s.Filter(ns + ".addheader")
-	f.Logf("status: %s %s", got.State, got.Reason)
-	f.before = s
-	return s
+	byMetrics := f.judge(f.seen(f.sidecar, false), want)
+	f.Logf("status: %s %s. by metrics alone: %s %s", v.State, v.Reason, byMetrics.State, byMetrics.Reason)
+	if state == proxystatus.Running {
+		require.Contains(f, []proxystatus.State{proxystatus.Running, proxystatus.Unknown}, byMetrics.State)
+		// A seeded lie for each of its parts: what is not so is not said to run.
+		for _, lie := range []func(*proxystatus.Want){
+			func(w *proxystatus.Want) { w.Configuration++ },
+			func(w *proxystatus.Want) { w.Build++ },
+			func(w *proxystatus.Want) { w.Object += "2" },
+		} {
+			other := want
+			lie(&other)
+			for _, admin := range []bool{true, false} {
+				require.NotEqual(f, proxystatus.Running, f.judge(f.seen(f.sidecar, admin), other).State)
+			}
+		}
+	} else {
+		require.NotEqual(f, proxystatus.Running, byMetrics.State)
+	}
+	return v
+}
+
+func (f *full) judge(s proxystatus.Seen, want proxystatus.Want) proxystatus.Verdict {
+	f.Helper()
+	verdicts, err := proxystatus.Judge(s, []proxystatus.Want{want}, nil, nil)
+	require.NoError(f, err)
+	require.Len(f, verdicts, 1)
+	return verdicts[0]
+}
+
+// verify runs the verb against the cluster, and says what it exits with and prints.
+func (f *full) verify(args ...string) (code int, out string) {
+	f.Helper()
+	f.Setenv("KUBECONFIG", f.api.Kubeconfig(f, cluster.Admin, ""))
+	var stdout, stderr bytes.Buffer
+	code = verify.Command().Main(append([]string{"--dir", f.tree.dir, "--filters", root + "/filters", "--via", "address", "dev"}, args...), &stdout, &stderr)
+	return code, stdout.String() + stderr.String()
+}
+
+// verified: every proxy runs what dev pins, and the verb says so.
+func (f *full) verified() {
+	f.Helper()
+	code, out := f.verify("--timeout", changed.String())
+	require.Zero(f, code, out)
+	require.Contains(f, out, "2 of 2 proxies run what is pinned")
+	f.Log(out)
 }

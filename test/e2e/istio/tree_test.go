@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/catalog"
 	"github.com/wasmfleet/wasmfleet/internal/image"
 	"github.com/wasmfleet/wasmfleet/internal/manifests"
+	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
 )
 
 // tree is a copy of manifests/ whose environments pin images of one registry.
@@ -154,7 +156,22 @@ func buildModule(t *testing.T, host, filter, version string, module []byte) (ima
 	return image.Ref{}, nil
 }
 
-// otherBytes is a module with the same code and another digest: a custom section is appended.
-func otherBytes(module []byte, section string) []byte {
-	return append(append(module[:len(module):len(module)], 0, byte(len(section)+2), byte(len(section))), section+"\x00"...)
+// otherBytes is a module with the same code, which is another build: a custom section is appended.
+func otherBytes(t *testing.T, module []byte, section string) []byte {
+	t.Helper()
+	other := append(slices.Clone(module), 0, byte(len(section)+2), byte(len(section)))
+	other = append(other, section+"\x00"...)
+	const mark, unknown = "wasmfleet build:", "??????"
+	copy(other[bytes.Index(other, []byte(mark))+len(mark):], unknown)
+	other, ok := wasmfile.Seal(other)
+	require.True(t, ok)
+	return other
+}
+
+// build is which build a module says that it is.
+func build(t *testing.T, module []byte) uint64 {
+	t.Helper()
+	number, ok := wasmfile.Build(module)
+	require.True(t, ok)
+	return number
 }

@@ -16,9 +16,13 @@ var build = [...]byte{'w', 'a', 's', 'm', 'f', 'l', 'e', 'e', 't', ' ', 'b', 'u'
 //go:noinline
 func buildAt(i int) byte { return build[i] }
 
-// configured says, once a plugin has accepted its configuration, which configuration that is and which build this is: two gauges
-// that Istio's default stats matcher shows. A refused configuration leaves them as they were, and that is what runs on.
-func configured(status types.OnPluginStartStatus, size int) types.OnPluginStartStatus {
+// counted are the plugins that run, and the gauge that counts them.
+var counted []struct{ context, gauge uint32 }
+
+// configured says, once a plugin has accepted its configuration, which configuration that is and which build this is, and counts it:
+// three gauges, that Istio's default stats matcher shows. A refused configuration leaves them as they were, and that is what runs on. The
+// first two outlive the plugin, the count does not: each worker has one.
+func configured(status types.OnPluginStartStatus, context uint32, size int) types.OnPluginStartStatus {
 	if status != types.OnPluginStartStatusOK {
 		return status
 	}
@@ -38,16 +42,41 @@ func configured(status types.OnPluginStartStatus, size int) types.OnPluginStartS
 	const property = "plugin_name"
 	ProxyGetProperty(StringBytePtr(property), len(property), &name, &nameLength)
 	gauge, end := objectPrefix(unsafe.Slice(name, nameLength))
-	setGauge(gauge[:end+copy(gauge[end:], "wasmfleet.config")], hash>>16) // 48 bits: Prometheus has floats
-	setGauge(gauge[:end+copy(gauge[end:], "wasmfleet.build")], made)
+	define := func(what string) (id uint32) {
+		ProxyDefineMetric(MetricTypeGauge, &gauge[0], end+copy(gauge[end:], what), &id)
+		return id
+	}
+	ProxyRecordMetric(define("wasmfleet.config"), hash>>16) // 48 bits: Prometheus has floats
+	ProxyRecordMetric(define("wasmfleet.build"), made)
+	for _, c := range counted {
+		if c.context == context {
+			return status
+		}
+	}
+	running := define("wasmfleet.running")
+	ProxyIncrementMetric(running, 1)
+	counted = append(counted, struct{ context, gauge uint32 }{context, running})
 	return status
+}
+
+// deleteCounted deletes a plugin's context, and counts it no more.
+func deleteCounted(context uint32) {
+	for i, c := range counted {
+		if c.context == context {
+			ProxyIncrementMetric(c.gauge, -1)
+			counted[i] = counted[len(counted)-1]
+			counted = counted[:len(counted)-1]
+			break
+		}
+	}
+	currentState.deletePluginContexts(context)
 }
 
 // objectPrefix is the Prefix of filters/internal/metric, of the object that the host has this name for; end is where it ends. Bytes are
 // put in their places, since each append is 200 bytes of the module.
 func objectPrefix(plugin []byte) (name []byte, end int) {
 	const before, unnamed = "wasm_filter.", "unnamed"
-	name = make([]byte, len(before)+len(plugin)+len(unnamed)+len(".wasmfleet.config"))
+	name = make([]byte, len(before)+len(plugin)+len(unnamed)+len(".wasmfleet.running"))
 	end = copy(name, before)
 	points := 0
 	for _, b := range plugin {
@@ -72,11 +101,4 @@ func objectPrefix(plugin []byte) (name []byte, end int) {
 	}
 	name[end] = '.'
 	return name, end + 1
-}
-
-func setGauge(name []byte, value uint64) {
-	var id uint32
-	if ProxyDefineMetric(MetricTypeGauge, &name[0], len(name), &id) == StatusOK {
-		ProxyRecordMetric(id, value)
-	}
 }

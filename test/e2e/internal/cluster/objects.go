@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"istio.io/api/annotation"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -136,14 +137,14 @@ func (a *API) resource(dynamic dynamic.Interface, o *unstructured.Unstructured) 
 	return client, nil
 }
 
-// Pod is an object that nobody runs: istiod takes the labels of a sidecar's workload from it, by the address.
-func (a *API) Pod(t testing.TB, namespace, name, address string, labels map[string]string) {
+// Pod is an object that nobody runs: istiod takes the labels of a sidecar's workload from it, by the address. Args are those of the proxy.
+func (a *API) Pod(t testing.TB, namespace, name, address string, labels map[string]string, args ...string) {
 	t.Helper()
 	a.Namespaces(t, namespace)
 	pods := a.CoreV1().Pods(namespace)
 	pod, err := pods.Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
-		Spec:       corev1.PodSpec{NodeName: "node", ServiceAccountName: name, Containers: []corev1.Container{{Name: name, Image: "none"}}},
+		Spec:       corev1.PodSpec{NodeName: "node", ServiceAccountName: name, Containers: []corev1.Container{{Name: name, Image: "none"}, {Name: "istio-proxy", Image: "none", Args: args}}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	pod.Status = corev1.PodStatus{
@@ -152,6 +153,16 @@ func (a *API) Pod(t testing.TB, namespace, name, address string, labels map[stri
 	}
 	_, err = pods.UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
 	require.NoError(t, err)
+}
+
+// statusPort writes where the agent of a pod listens, as who moves it does; a proxy without a Pod has no place for it.
+func (a *API) statusPort(t testing.TB, namespace, name string, port int) {
+	t.Helper()
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%d"}}}`, annotation.SidecarStatusPort.Name, port)
+	_, err := a.CoreV1().Pods(namespace).Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if !apierrors.IsNotFound(err) {
+		require.NoError(t, err)
+	}
 }
 
 func (a *API) serviceAccount(t testing.TB, namespace, name string) {

@@ -73,9 +73,12 @@ func (p *Proxy) Start(t testing.TB) {
 	program, err := envoy.FindEnvoy()
 	require.NoError(t, err)
 	p.writeCredentials(t, dir)
-	admin, status := process.Port(t), process.Port(t)
+	admin, status, stats := process.Port(t), process.Port(t), process.Port(t)
 	p.Admin, p.Agent = fmt.Sprintf("http://127.0.0.1:%d", admin), fmt.Sprintf("http://127.0.0.1:%d", status)
-	bootstrap, err := envoy.Marshal(Bootstrap(t, o, admin, pipe("./etc/istio/proxy/XDS"), pipe("./var/run/secrets/workload-spiffe-uds/socket")))
+	p.istiod.api.statusPort(t, o.Namespace, o.Name, status)
+	config := Bootstrap(t, o, admin, pipe("./etc/istio/proxy/XDS"), pipe("./var/run/secrets/workload-spiffe-uds/socket"))
+	addStats(t, config, admin, stats)
+	bootstrap, err := envoy.Marshal(config)
 	require.NoError(t, err)
 	file := filepath.Join(dir, "bootstrap.json")
 	require.NoError(t, os.WriteFile(file, bootstrap, 0o644))
@@ -83,7 +86,7 @@ func (p *Proxy) Start(t testing.TB) {
 	if workers == 0 {
 		workers = 2
 	}
-	config, err := json.Marshal(map[string]any{
+	agent, err := json.Marshal(map[string]any{
 		"discoveryAddress": p.istiod.address, "statusPort": status, "proxyAdminPort": admin, "binaryPath": program,
 		"concurrency": workers, "terminationDrainDuration": "1s", "customConfigFile": file,
 	})
@@ -101,7 +104,7 @@ func (p *Proxy) Start(t testing.TB) {
 		Isolated: true,
 		Dir:      dir, // sockets and credentials have relative paths
 		Env: append([]string{
-			"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "PROXY_CONFIG=" + string(config),
+			"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + dir, "TMPDIR=" + dir, "PROXY_CONFIG=" + string(agent), "ENVOY_PROMETHEUS_PORT=" + strconv.Itoa(stats),
 			"POD_NAME=" + o.Name, "POD_NAMESPACE=" + o.Namespace, "INSTANCE_IP=" + o.Address, "SERVICE_ACCOUNT=" + o.Name, "TRUST_DOMAIN=cluster.local",
 			"JWT_POLICY=third-party-jwt", "PILOT_CERT_PROVIDER=istiod", "CA_ADDR=" + p.istiod.address, "ISTIOD_SAN=istiod." + SystemNamespace + ".svc",
 			"ISTIO_META_CLUSTER_ID=Kubernetes", "ISTIO_META_INTERCEPTION_MODE=NONE", "PEER_METADATA_DISCOVERY=false", "GRPC_XDS_BOOTSTRAP=",
