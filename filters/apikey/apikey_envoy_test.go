@@ -153,7 +153,7 @@ func TestUpstreamSeesTheConsumerAlone(t *testing.T) {
 	p.NeverTrapped()
 }
 
-// http2 is what HTTP/2 adds: real trailers that go on to the upstream.
+// http2 is what HTTP/2 adds: real trailers, which the filter is shown. This Envoy does not pass them on to an upstream that speaks HTTP/1.
 func http2(t *testing.T, p *envoytest.Proxy) {
 	t.Helper()
 	var protocols http.Protocols

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
@@ -107,6 +108,45 @@ func requireNoKey(t *testing.T, host proxytest.HostEmulator) {
 	for _, logs := range [][]string{host.GetTraceLogs(), host.GetDebugLogs(), host.GetInfoLogs(), host.GetWarnLogs(), host.GetErrorLogs(), host.GetCriticalLogs()} {
 		require.NotContains(t, strings.Join(logs, "\n"), "canary")
 	}
+}
+
+// The emulator shows trailers to the filter alone, so one that looks at them stands in front of it. There is no such module.
+type trailersVM struct {
+	vmContext
+	seen *[][2]string
+}
+
+func (v *trailersVM) NewPluginContext(uint32) types.PluginContext {
+	return &trailersPlugin{seen: v.seen}
+}
+
+type trailersPlugin struct {
+	pluginContext
+	seen *[][2]string
+}
+
+func (p *trailersPlugin) NewHttpContext(uint32) types.HttpContext {
+	return &trailersHTTP{&p.http, p.seen}
+}
+
+type trailersHTTP struct {
+	types.HttpContext
+	seen *[][2]string
+}
+
+func (h *trailersHTTP) OnHttpRequestTrailers(n int) types.Action {
+	action := h.HttpContext.OnHttpRequestTrailers(n)
+	*h.seen, _ = proxywasm.GetHttpRequestTrailers()
+	return action
+}
+
+func TestTrailers(t *testing.T) {
+	var seen [][2]string
+	host := start(t, &trailersVM{seen: &seen})
+	id := host.InitializeHttpContext()
+	require.Equal(t, types.ActionContinue, host.CallOnRequestHeaders(id, [][2]string{{":path", "/public/"}}, false))
+	require.Equal(t, types.ActionContinue, host.CallOnRequestTrailers(id, [][2]string{{"x-consumer", "admin"}, {"x_consumer", "admin"}, {"x-api-key", webKey}, {"x-sum", "1"}}))
+	require.Equal(t, [][2]string{{"x-sum", "1"}}, seen)
 }
 
 func TestMetrics(t *testing.T) {
