@@ -159,14 +159,14 @@ func TestChangeOfTheConfiguration(t *testing.T) {
 	p.NeverTrapped()
 }
 
-// Two objects of the filter in one proxy each have their buckets.
+// Two objects of the filter in one proxy each have their buckets, also for the same client.
 func TestTwoObjects(t *testing.T) {
-	all := sandbox.Filter{Plugin: envoytest.Plugin(t, "all", `{requests: 4, per: 24h, client: {address: true}}`), Module: envoytest.Module(t, "ratelimit")}
-	each := sandbox.Filter{Plugin: envoytest.Plugin(t, "each", `{requests: 2, per: 24h, client: {header: x-who}}`), Module: envoytest.Module(t, "ratelimit")}
-	p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(each, all)})
+	few := sandbox.Filter{Plugin: envoytest.Plugin(t, "few", `{requests: 2, per: 24h, client: {header: x-who}}`), Module: envoytest.Module(t, "ratelimit")}
+	more := sandbox.Filter{Plugin: envoytest.Plugin(t, "more", `{requests: 3, per: 24h, client: {header: x-group}}`), Module: envoytest.Module(t, "ratelimit")}
+	p := envoytest.Start(t, envoytest.Setup{Filters: envoytest.Chain(few, more)})
 	var got []int
 	for _, who := range []string{"a", "a", "a", "b", "b", "c"} {
-		got = append(got, p.Get("/", "x-who", who).Status)
+		got = append(got, p.Get("/", "x-who", who, "x-group", "a").Status)
 	}
-	require.Equal(t, []int{200, 200, 429, 200, 200, 429}, got)
+	require.Equal(t, []int{200, 200, 429, 200, 429, 429}, got)
 }
