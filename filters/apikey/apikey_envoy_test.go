@@ -193,9 +193,9 @@ func TestKeyIsReplacedUnderLoad(t *testing.T) {
 	check := func(right bool) func(envoytest.Answer) error {
 		return func(a envoytest.Answer) error {
 			switch {
-			case a.StatusCode == 200 && right && a.Header.Get("x-who") == "web":
+			case a.StatusCode == http.StatusOK && right && a.Header.Get("x-who") == "web":
 				accepted.Add(1)
-			case a.StatusCode == 401 && !right:
+			case a.StatusCode == http.StatusUnauthorized && !right:
 				refused.Add(1)
 			default:
 				return fmt.Errorf("key is right: %t, and the answer %d: %s", right, a.StatusCode, a.Text)

@@ -138,7 +138,7 @@ func keyHash(s string) (string, error) {
 	for i, c := range b {
 		if 'A' <= c && c <= 'F' {
 			b[i] = c + ('a' - 'A')
-		} else if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+		} else if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			b = nil
 			break
 		}

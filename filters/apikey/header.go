@@ -8,7 +8,7 @@ func spellings(name string) []string {
 		if name[i] != '-' && name[i] != '_' {
 			continue
 		}
-		other := byte('-' + '_' - name[i])
+		other := '-' + '_' - name[i]
 		for _, s := range all {
 			all = append(all, s[:i]+string(rune(other))+s[i+1:])
 		}

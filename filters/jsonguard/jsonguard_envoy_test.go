@@ -190,7 +190,7 @@ func TestResponsesAreRedacted(t *testing.T) {
 		"with trailers":  pieces(map[string]string{"trailer": "x-sum", http.TrailerPrefix + "x-sum": "1"}, 0, split(body, 30)...),
 		"of another status": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("content-type", "application/problem+json")
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = io.WriteString(w, body)
 		}),
 	} {
@@ -301,7 +301,7 @@ func TestResponsesRefusedByHeaders(t *testing.T) {
 		}, 200, `{"token":null}`},
 		"a part": {`{response: {redact: [/token]}}`, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("content-type", "multipart/byteranges; boundary=x")
-			w.WriteHeader(206)
+			w.WriteHeader(http.StatusPartialContent)
 			_, _ = io.WriteString(w, secret)
 		}, 502, "jsonguard: the upstream's answer is refused: it is a part of a document\n"},
 		"too large": {`{response: {maxBytes: 10}}`, func(w http.ResponseWriter, _ *http.Request) {

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -31,9 +32,9 @@ type counter struct{ passed, limited atomic.Int64 }
 
 func (c *counter) check(a envoytest.Answer) error {
 	switch a.StatusCode {
-	case 200:
+	case http.StatusOK:
 		c.passed.Add(1)
-	case 429:
+	case http.StatusTooManyRequests:
 		c.limited.Add(1)
 	default:
 		return fmt.Errorf("want 200 or 429, got %d: %s", a.StatusCode, a.Text)
