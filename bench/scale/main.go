@@ -23,39 +23,64 @@ import (
 func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command() cli.Command {
-	var dir string
+	var from, docs string
 	var write bool
 	return cli.Command{
 		Name:  "scale",
-		About: `Prints docs/scale.md, made of the CSV files beside it. The machine that it names is the one that it runs on.`,
+		About: `Prints docs/scale.md, made of CSV files. The machine that it names is the one that it runs on.`,
 		Flags: func(f *flag.FlagSet) {
-			f.StringVar(&dir, "docs", "../docs", "`folder` with the CSV files")
-			f.BoolVar(&write, "write", false, "write scale.md and scale.svg there instead")
+			f.StringVar(&from, "from", "build", "`folder` with the CSV files")
+			f.StringVar(&docs, "docs", "../docs", "`folder` that --write writes to")
+			f.BoolVar(&write, "write", false, "write scale.md, its plot and the CSV files instead")
 		},
 		Run: func(_ context.Context, args []string, stdout, _ io.Writer) error {
 			if len(args) != 0 {
 				return cli.Usage("want no arguments")
 			}
-			r, err := read(dir)
+			r, err := read(from)
 			if err != nil {
+				return err
+			}
+			if r.Machine, err = machine(); err != nil {
 				return err
 			}
 			if !write {
 				return r.markdown(stdout)
 			}
-			for name, content := range map[string]func(io.Writer) error{"scale.md": r.markdown, "scale.svg": r.plot} {
-				var b bytes.Buffer
-				if err := content(&b); err != nil {
-					return fmt.Errorf("writing %s: %w", name, err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o644); err != nil {
-					return err
-				}
-			}
-			return nil
+			return r.write(from, docs)
 		},
 	}
 }
+
+func (r report) write(from, docs string) error {
+	var text, svg bytes.Buffer
+	if err := r.markdown(&text); err != nil {
+		return err
+	}
+	if err := r.plot(&svg); err != nil {
+		return err
+	}
+	files := map[string][]byte{"scale.md": text.Bytes(), "scale.svg": svg.Bytes()}
+	for _, name := range []string{istiods, rollouts, filters} {
+		var err error
+		if files[name], err = os.ReadFile(filepath.Join(from, name)); err != nil {
+			return err
+		}
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(docs, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The files.
+const (
+	istiods  = "scale.csv"
+	rollouts = "scale-rollout.csv"
+	filters  = "scale-filters.csv"
+)
 
 // A row is a line of a CSV file, by the names of its columns.
 type row map[string]string
@@ -92,32 +117,38 @@ func (r row) Acked() string {
 
 // A report is what was measured.
 type report struct {
-	Machine  string
-	Istiod   []row
-	Rollouts []row
+	Machine                   string
+	Istiod, Rollouts, Filters []row
 }
 
+// The fleet of the first table, and the proxies of a workload.
+func (report) Few() int      { return 100 }
+func (report) Some() int     { return 1000 }
+func (report) Replicas() int { return 10 }
+
 func read(dir string) (r report, err error) {
-	if r.Istiod, err = rows(filepath.Join(dir, "scale.csv")); err != nil {
-		return r, err
+	for name, to := range map[string]*[]row{istiods: &r.Istiod, rollouts: &r.Rollouts, filters: &r.Filters} {
+		if *to, err = rows(filepath.Join(dir, name)); err != nil {
+			return r, err
+		}
 	}
-	if r.Rollouts, err = rows(filepath.Join(dir, "scale-rollout.csv")); err != nil {
-		return r, err
-	}
+	return r, nil
+}
+
+func machine() (string, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
-		return r, err
+		return "", err
 	}
 	cpus, err := fs.CPUInfo()
 	if err != nil || len(cpus) == 0 {
-		return r, fmt.Errorf("reading the kind of CPU: %w", err)
+		return "", fmt.Errorf("reading the kind of CPU: %w", err)
 	}
 	memory, err := fs.Meminfo()
 	if err != nil {
-		return r, err
+		return "", err
 	}
-	r.Machine = fmt.Sprintf("%d CPUs, %s, %d GiB, %s/%s", runtime.NumCPU(), cpus[0].ModelName, *memory.MemTotal>>20, runtime.GOOS, runtime.GOARCH)
-	return r, nil
+	return fmt.Sprintf("%d CPUs, %s, %d GiB, %s/%s", runtime.NumCPU(), cpus[0].ModelName, *memory.MemTotal>>20, runtime.GOOS, runtime.GOARCH), nil
 }
 
 func rows(file string) (all []row, err error) {
@@ -150,14 +181,27 @@ func (r report) Of(step string, plugins, proxies int) (all []row) {
 	return all
 }
 
-// One is the row of a fleet's step; nil when an earlier step was not reached.
-func (r report) One(step, api, form string, plugins, proxies int) row {
-	for _, x := range r.Of(step, plugins, proxies) {
-		if x["api"] == api && x["form"] == form {
-			return x
+// Changes and Connects are the rows of the tables over all sizes, which leave out an API that is as another one.
+func (r report) Changes() []row  { return r.all("change") }
+func (r report) Connects() []row { return r.all("connect") }
+
+func (r report) all(step string) (all []row) {
+	for _, x := range r.Istiod {
+		if x["step"] == step && x["api"] != "TrafficExtension" {
+			all = append(all, x)
 		}
 	}
-	return nil
+	return all
+}
+
+// One is the row of one fleet.
+func (r report) One(step, api, form string, plugins, proxies int) (row, error) {
+	for _, x := range r.Of(step, plugins, proxies) {
+		if x["api"] == api && x["form"] == form {
+			return x, nil
+		}
+	}
+	return nil, fmt.Errorf("no figures for a %s of %d plugins and %d proxies: %s, %s", step, plugins, proxies, api, form)
 }
 
 //go:embed scale.md.tmpl

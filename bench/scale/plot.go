@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"image/color"
 	"io"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -42,7 +44,7 @@ func (r report) plot(w io.Writer) error {
 	both := []*plot.Plot{byPlugins, byProxies}
 	low, high := min(byPlugins.Y.Min, byProxies.Y.Min), max(byPlugins.Y.Max, byProxies.Y.Max)
 	for _, p := range both {
-		p.Y.Min, p.Y.Max = low, high
+		p.Y.Min, p.Y.Max = low, 10*high // room for the legend
 	}
 	canvas := vgsvg.New(24*vg.Centimeter, 10*vg.Centimeter)
 	tiles := draw.Tiles{Rows: 1, Cols: 2, PadX: vg.Points(10)}
@@ -71,6 +73,7 @@ func (r report) panel(title, axis string, at func(row) (float64, bool)) (*plot.P
 		if len(points) == 0 {
 			continue
 		}
+		slices.SortFunc(points, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
 		line, err := plotter.NewLine(points)
 		if err != nil {
 			return nil, err
