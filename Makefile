@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build sbom new adopt migrate dev test ci examples fork e2e soak bench check publish init upgrade login promote render diff run status demo demo-gitops pins clean
+.PHONY: help tools envoys build sbom new adopt migrate dev test ci examples fork e2e soak bench scale check publish init upgrade login promote render diff run status demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -182,6 +182,12 @@ bench: build bin/wasmfleet $(CRANE) $(KUSTOMIZE) | tools-quiet ## the filters, p
 	@cd bench/publish/oras && go build -o ../../build/oras oras.land/oras/cmd/oras
 	@cd bench && build/publish -crane '$(CRANE)' -oras "$$PWD/build/oras"
 	@cd bench && build/render -kustomize '$(KUSTOMIZE)'
+
+scale: build bin/wasmfleet | tools-quiet ## what a fleet costs istiod, the registry and this tree, for half an hour [SCALEFLAGS=--write]
+	@cd test/e2e && CGO_ENABLED=0 go build -o ../../bench/build/istio ./scale
+	@cd bench && go build -o build/ ./fleet ./scale
+	@cd bench/build && ./istio istiod >scale.csv && ./istio registry >scale-rollout.csv && ./fleet --root ../.. >scale-filters.csv
+	@cd bench && build/scale $(SCALEFLAGS)
 
 check: build $(ACTIONLINT) $(GOLANGCI) bin/wasmfleet ## formatting, vet, linters, workflows, rendered manifests, configurations, clean tree
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "check: run gofmt -w $$files" >&2; exit 1; }
