@@ -38,6 +38,7 @@ type Filter struct {
 	Callouts      []Callout `yaml:"callouts"`      // the services it calls
 	Size          string    `yaml:"size"`          // optional: what the module may weigh at most, such as 120kB
 	Forbid        []string  `yaml:"forbid"`        // optional: Go packages of which nothing may get into the module, such as fmt
+	Optional      bool      `yaml:"optional"`      // its first publish deploys it nowhere: somebody names it to promote first
 	Capabilities  []string  `yaml:"-"`             // the host calls and callbacks that the module uses; module.yaml has them
 }
 

@@ -19,7 +19,9 @@ type offer struct {
 	pins  manifests.Pins
 	facts map[string]manifests.ModuleFacts // by digest, as far as they are known
 	file  string
-	hint  string // what brings more pins into the file
+	// optional are filters that nobody deploys by promoting all.
+	optional map[string]bool
+	hint     string // what brings more pins into the file
 }
 
 // offered are the pins of the references file or of the upstream.
@@ -32,8 +34,7 @@ func offered(o options, env manifests.Environment) (offer, error) {
 		if err != nil {
 			return offer{}, err
 		}
-		facts, err := published(o.filters, pins)
-		return offer{pins, facts, o.refs, "publish it first"}, err
+		return published(o.filters, offer{pins: pins, file: o.refs, hint: "publish it first"})
 	case env.Entry():
 		return offer{}, cli.Usage("%s has no upstream: say which images with --refs FILE, as publish wrote it", env.Name)
 	}
@@ -46,22 +47,23 @@ func offered(o options, env manifests.Environment) (offer, error) {
 		return offer{}, err
 	}
 	facts, err := upstream.Facts()
-	return offer{pins, facts, upstream.PinsFile(), "promote it to " + upstream.Name + " first"}, err
+	return offer{pins: pins, facts: facts, file: upstream.PinsFile(), hint: "promote it to " + upstream.Name + " first"}, err
 }
 
-// published are the facts of what was just published: those of the sources.
-func published(dir string, pins manifests.Pins) (map[string]manifests.ModuleFacts, error) {
+// published adds what is known of what was just published: what the sources say.
+func published(dir string, o offer) (offer, error) {
 	filters, err := catalog.Load(dir)
 	if err != nil {
-		return nil, err
+		return offer{}, err
 	}
-	facts := map[string]manifests.ModuleFacts{}
+	o.facts, o.optional = map[string]manifests.ModuleFacts{}, map[string]bool{}
 	for _, f := range filters {
-		if ref, ok := pins[f.Name]; ok {
-			facts[ref.Digest] = manifests.FactsOf(f)
+		o.optional[f.Name] = f.Optional
+		if ref, ok := o.pins[f.Name]; ok {
+			o.facts[ref.Digest] = manifests.FactsOf(f)
 		}
 	}
-	return facts, nil
+	return o, nil
 }
 
 // change is a pin that differs from what the environment has.
@@ -123,6 +125,9 @@ func plan(env manifests.Environment, offer offer, filters []string, namespace st
 		line, overlay := env.WhereToAdd(filter)
 		_, noBase := os.Stat(filepath.Join(env.Manifests, "base", filter))
 		switch {
+		case len(filters) == 0 && offer.optional[filter]:
+			say("%s is left out: it is optional, and nothing in %s renders it. name it to deploy it there", filter, env.Name)
+			delete(pins, filter)
 		case !named:
 			say("%s is left out: nothing in %s renders it. add %q to the resources of %s to promote it", filter, env.Name, line, overlay)
 			delete(pins, filter)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -26,6 +27,10 @@ func (p publisher) changed(ctx context.Context, dir string, jobs []job, stdout i
 		ref, err := j.ref()
 		if err != nil {
 			return err
+		}
+		pins := func(pins manifests.Pins) bool { return pins[j.filter.Name].Digest != "" }
+		if j.filter.Optional && !slices.ContainsFunc(entries, pins) {
+			continue // nobody has asked for it
 		}
 		for _, pins := range entries {
 			changed[j.filter.Name] = changed[j.filter.Name] || pins[j.filter.Name].Digest != ref.Digest
