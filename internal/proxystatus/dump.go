@@ -3,7 +3,9 @@ package proxystatus
 import (
 	"encoding/json"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 )
@@ -16,35 +18,41 @@ type received struct {
 	other         bool  // no Wasm filter of one image: a canary's split, say
 }
 
+// ecds is one filter in Envoy's answer.
+type ecds struct {
+	Updated time.Time `json:"last_updated"`
+	Filter  struct {
+		Name   string `json:"name"`
+		Config struct {
+			Type   string `json:"@type"`
+			Prefix string `json:"rules_stat_prefix"`
+			Config struct {
+				Configuration struct {
+					Value json.RawMessage `json:"value"`
+				} `json:"configuration"`
+				VM struct {
+					Code struct {
+						Local struct {
+							File string `json:"filename"`
+						} `json:"local"`
+					} `json:"code"`
+				} `json:"vm_config"`
+			} `json:"config"`
+		} `json:"typed_config"`
+	} `json:"ecds_filter"`
+}
+
 // receivedOf reads Envoy's /config_dump?resource=ecds_filters, by object.
 func receivedOf(dump []byte) (map[string]received, error) {
 	var answer struct {
-		Configs []struct {
-			Filter struct {
-				Name   string `json:"name"`
-				Config struct {
-					Type   string `json:"@type"`
-					Prefix string `json:"rules_stat_prefix"`
-					Config struct {
-						Configuration struct {
-							Value json.RawMessage `json:"value"`
-						} `json:"configuration"`
-						VM struct {
-							Code struct {
-								Local struct {
-									File string `json:"filename"`
-								} `json:"local"`
-							} `json:"code"`
-						} `json:"vm_config"`
-					} `json:"config"`
-				} `json:"typed_config"`
-			} `json:"ecds_filter"`
-		} `json:"configs"`
+		Configs []ecds `json:"configs"`
 	}
 	if err := json.Unmarshal(dump, &answer); err != nil {
 		return nil, err
 	}
 	all := map[string]received{}
+	// A listener that drains keeps what it had, for an object that was of another API before: the last one is in service.
+	slices.SortStableFunc(answer.Configs, func(a, b ecds) int { return a.Updated.Compare(b.Updated) })
 	for _, c := range answer.Configs {
 		var r received
 		config := c.Filter.Config

@@ -110,12 +110,12 @@ func (s Seen) byMetrics(w Want) (State, string) {
 		return Unknown, "it ran, and since the proxy began a VM was lost and an image was not to be had (" + failures + "): which, --admin says"
 	case ok && says.is(w):
 		return Running, ""
+	case ok && says.running > 0: // the agent's fallback would have taken it away
+		return Other, w.differs(says)
 	case failures != "":
 		return w.fallback(), "the agent could not get the image of a filter: " + failures
-	case ok && says.running == 0:
-		return Waiting, "it ran and was taken away: is its object in the cluster?"
 	case ok:
-		return Other, w.differs(says)
+		return Waiting, "it ran and was taken away: is its object in the cluster?"
 	}
 	return Waiting, "no configuration of it was accepted so far: not received, refused, or in no listener. --admin says which"
 }

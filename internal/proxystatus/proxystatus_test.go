@@ -108,6 +108,19 @@ func TestTrapped(t *testing.T) {
 	require.Equal(t, Waiting, judge(t, after, other, &before).State)
 }
 
+// An object that was of another API a moment ago is twice in the dump, while the old listener drains.
+func TestDraining(t *testing.T) {
+	t.Parallel()
+	entry := func(resource, updated, filter string) string {
+		return `{"last_updated":"` + updated + `","ecds_filter":{"name":"` + resource + `","typed_config":` + filter + `}}`
+	}
+	now := entry("extensions.istio.io/wasmplugin/web.mine", "2026-01-02T00:00:01Z", deny)
+	old := entry("web.mine", "2026-01-02T00:00:00Z", wasm)
+	for _, dump := range []string{old + "," + now, now + "," + old} {
+		require.Equal(t, Denying, judge(t, seen(t, shown, `{"configs":[`+dump+`]}`), want, nil).State)
+	}
+}
+
 func TestUnexplained(t *testing.T) {
 	t.Parallel()
 	s := seen(t, shown, receivedDump(wasm))

@@ -202,7 +202,7 @@ func newPrometheus(url string) (look, error) {
 func (s *scraped) name() string { return "Prometheus" }
 
 // wanted are the metrics that a verdict reads; envoy_server_live says that Envoy's are there.
-const wanted = `{__name__=~"wasmfleet_(config|build|running)|wasm_filter_.*_wasmfleet_(config|build|running)|istio_agent_wasm_(config_conversion|remote_fetch)_count|istio_agent_scrapes_total|istio_agent_startup_duration_seconds|envoy_server_live|envoy_wasm_.*_vm_reload_.*"}`
+const wanted = `{__name__=~"wasmfleet_(config|build|running)|wasm_filter_.*_wasmfleet_(config|build|running)|istio_agent_wasm_(config_conversion|remote_fetch)_count|istio_agent_scrapes_total|envoy_server_live|envoy_wasm_.*_vm_reload_.*"}`
 
 // podLabels are how scrape configurations call the pod: Prometheus' own example and Istio's.
 var podLabels = [][2]model.LabelName{{"namespace", "pod"}, {"kubernetes_namespace", "kubernetes_pod_name"}, {"namespace", "pod_name"}}

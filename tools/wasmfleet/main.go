@@ -24,6 +24,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/run"
 	"github.com/wasmfleet/wasmfleet/tools/sbom"
 	"github.com/wasmfleet/wasmfleet/tools/status"
+	"github.com/wasmfleet/wasmfleet/tools/verify"
 )
 
 var program = cli.Program{
@@ -47,6 +48,7 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 		preflight.Command(),
 		run.Command(),
 		status.Command(),
+		verify.Command(),
 		history.Command(),
 		environments.Command(),
 		initverb.Command(),

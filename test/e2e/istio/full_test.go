@@ -54,7 +54,7 @@ func startFull(t *testing.T) *full {
 		f.builds[f.pins[filter].Digest] = build(t, module)
 	}
 	f.tree.pin("dev", f.pins)
-	f.api = cluster.StartAPI(t, cluster.APIOptions{})
+	f.api = cluster.StartAPI(t, cluster.APIOptions{Users: []string{"nobody"}})
 	f.istiod = cluster.StartIstiod(t, f.api, cluster.IstiodOptions{})
 	inbound, outbound, port := process.Port(t), process.Port(t), process.Port(t)
 	const gatewayAddress, sidecarAddress = "127.0.0.2", "127.0.0.3"

@@ -32,6 +32,7 @@ func TestFullChain(t *testing.T) {
 	f := startFull(t)
 	f.becomes(proxystatus.Running)
 	f.verified()
+	f.unverified()
 	for _, scenario := range []struct {
 		name string
 		run  func(*full)
@@ -93,7 +94,8 @@ func (f *full) promotedDigest() {
 
 func (f *full) removedFilter() {
 	f.good(changedHeader, noHeader, func() { f.api.Delete(f, f.addheader(nil)) }, func() { f.sees(noHeader) })
-	f.becomes(proxystatus.Waiting) // an object that is not in the cluster any more
+	// The old listener keeps the filter until it has drained: 45 s, Istio's default.
+	f.becomesWithin(drained, proxystatus.Waiting)
 	f.good(noHeader, changedHeader, f.sync, func() { f.sees(changedHeader) })
 	f.becomes(proxystatus.Running)
 }

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	extensions "istio.io/api/extensions/v1alpha1"
 
+	"github.com/wasmfleet/wasmfleet/internal/cli"
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/proxystatus"
 	"github.com/wasmfleet/wasmfleet/test/e2e/internal/cluster"
@@ -22,25 +25,27 @@ import (
 // seen is what a proxy shows, with Istio's own stats matcher: by :15020, and with admin what Envoy has received.
 func (f *full) seen(p *cluster.Proxy, admin bool) (s proxystatus.Seen) {
 	f.Helper()
-	get := func(url string) []byte {
-		resp, err := client.Get(url)
-		require.NoError(f, err)
-		defer resp.Body.Close()
-		require.Equal(f, http.StatusOK, resp.StatusCode, url)
-		body, err := io.ReadAll(resp.Body)
-		require.NoError(f, err)
-		return body
-	}
 	var err error
-	s.Metrics, err = proxystatus.Metrics(bytes.NewReader(get(p.Agent + "/stats/prometheus")))
+	s.Metrics, err = proxystatus.Metrics(bytes.NewReader(f.get(p.Agent + "/stats/prometheus")))
 	require.NoError(f, err)
 	for _, m := range s.Metrics {
 		require.False(f, strings.HasPrefix(m.Name, "envoy_extension_config_discovery"), "Istio's matcher hides it: is it in the bootstrap?")
 	}
 	if admin {
-		s.Received = get(p.Admin + "/config_dump?resource=ecds_filters")
+		s.Received = f.get(p.Admin + "/config_dump?resource=ecds_filters")
 	}
 	return s
+}
+
+func (f *full) get(url string) []byte {
+	f.Helper()
+	resp, err := client.Get(url)
+	require.NoError(f, err)
+	defer resp.Body.Close()
+	require.Equal(f, http.StatusOK, resp.StatusCode, url)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(f, err)
+	return body
 }
 
 // want is addheader as it was last applied.
@@ -70,10 +75,18 @@ func (f *full) want() proxystatus.Want {
 
 // becomes waits until what Envoy shows says so of addheader on the sidecar. What metrics alone say is then the same, or less: never that
 // something runs that does not.
-func (f *full) becomes(state proxystatus.State) (v proxystatus.Verdict) {
+func (f *full) becomes(state proxystatus.State) proxystatus.Verdict {
+	f.Helper()
+	return f.becomesWithin(changed, state)
+}
+
+// drained is longer than a listener of Istio's drains.
+const drained = 90 * time.Second
+
+func (f *full) becomesWithin(limit time.Duration, state proxystatus.State) (v proxystatus.Verdict) {
 	f.Helper()
 	want := f.want()
-	process.Until(f, changed, string(state), func(context.Context) error {
+	process.Until(f, limit, string(state), func(context.Context) error {
 		v = f.judge(f.seen(f.sidecar, true), want)
 		if v.State != state {
 			return fmt.Errorf("got %+v", v)
@@ -113,7 +126,12 @@ func (f *full) judge(s proxystatus.Seen, want proxystatus.Want) proxystatus.Verd
 // verify runs the verb against the cluster, and says what it exits with and prints.
 func (f *full) verify(args ...string) (code int, out string) {
 	f.Helper()
-	f.Setenv("KUBECONFIG", f.api.Kubeconfig(f, cluster.Admin, ""))
+	return f.verifyAs(cluster.Admin, args...)
+}
+
+func (f *full) verifyAs(user string, args ...string) (code int, out string) {
+	f.Helper()
+	f.Setenv("KUBECONFIG", f.api.Kubeconfig(f, user, ""))
 	var stdout, stderr bytes.Buffer
 	code = verify.Command().Main(append([]string{"--dir", f.tree.dir, "--filters", root + "/filters", "--via", "address", "dev"}, args...), &stdout, &stderr)
 	return code, stdout.String() + stderr.String()
@@ -126,4 +144,25 @@ func (f *full) verified() {
 	require.Zero(f, code, out)
 	require.Contains(f, out, "2 of 2 proxies run what is pinned")
 	f.Log(out)
+	if file := os.Getenv("METRICS_TO"); file != "" { // makes internal/proxystatus/testdata/metrics.txt anew
+		require.NoError(f, os.WriteFile(file, f.get(f.sidecar.Agent+"/stats/prometheus"), 0o644))
+	}
+}
+
+// unverified: what is not so, is not there, or cannot be seen is said, and is no success.
+func (f *full) unverified() {
+	f.Helper()
+	f.tree.edit("overlays/dev/addheader-config.yaml", "value: world", "value: unsynced")
+	code, out := f.verify()
+	f.tree.edit("overlays/dev/addheader-config.yaml", "value: unsynced", "value: world")
+	require.Equal(f, cli.ExitFindings, code, out)
+	require.Contains(f, out, "web-dev/addheader on web-dev/web: other: it runs the pinned build with another configuration")
+
+	code, out = f.verify("--context", "nobody")
+	require.Equal(f, cli.ExitFailure, code, out)
+	require.Contains(f, out, `context "nobody" does not exist`)
+
+	code, out = f.verifyAs("nobody")
+	require.Equal(f, cli.ExitFailure, code, out)
+	require.Contains(f, out, "verify needs get and list of pods there")
 }
