@@ -56,7 +56,7 @@ func expect(ctx context.Context, o options, env manifests.Environment) (expected
 		return e, cli.Finding("rendering %s: %w", env.Name, r.Undecoded)
 	}
 	builds := &builds{o: o, known: map[string]build{}}
-	add := func(p *plugin.Plugin, selected selection.Plugin) error {
+	add := func(p *plugin.Plugin, name string, selected selection.Plugin) error {
 		configuration, err := plugin.Configuration(p.Spec.PluginConfig)
 		if err != nil {
 			return cli.Finding("%s: %w", p, err)
@@ -67,21 +67,29 @@ func expect(ctx context.Context, o options, env manifests.Environment) (expected
 		}
 		made := builds.of(ctx, ref)
 		e.objects = append(e.objects, object{proxystatus.Want{
-			Object: p.Namespace + "/" + p.Name, Digest: ref.Digest, Configuration: plugin.Fingerprint(configuration),
+			Object: p.Namespace + "/" + name, Digest: ref.Digest, Configuration: plugin.Fingerprint(configuration),
 			Build: made.number, Silent: made.silent, Missing: made.missing, Open: p.Spec.FailStrategy == extensions.FailStrategy_FAIL_OPEN,
 		}, selected})
 		return nil
 	}
-	for _, p := range r.Plugins {
-		if err := add(p.Plugin, selection.Of(p.Namespace, &p.Spec)); err != nil {
-			return e, err
-		}
-	}
+	everybody := map[string]bool{} // objects in whose place everybody gets the canary
 	for _, c := range r.Canaries() {
 		if c.Err != nil {
 			return e, cli.Finding("%w", c.Err)
 		}
-		if err := add(c.Plugin, selection.Of(c.Stable.Namespace, &c.Stable.Spec)); err != nil {
+		everybody[c.Plugin.ID()] = c.Percent == 100
+		if c.Percent == 0 {
+			continue // no proxy asks for it
+		}
+		if err := add(c.Plugin, c.Plugin.Name+".canary", selection.Of(c.Stable.Namespace, &c.Stable.Spec)); err != nil {
+			return e, err
+		}
+	}
+	for _, p := range r.Plugins {
+		if everybody[p.ID()] {
+			continue
+		}
+		if err := add(p.Plugin, p.Name, selection.Of(p.Namespace, &p.Spec)); err != nil {
 			return e, err
 		}
 	}

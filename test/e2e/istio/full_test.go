@@ -58,7 +58,7 @@ func startFull(t *testing.T) *full {
 	f.istiod = cluster.StartIstiod(t, f.api, cluster.IstiodOptions{})
 	inbound, outbound, port := process.Port(t), process.Port(t), process.Port(t)
 	const gatewayAddress, sidecarAddress = "127.0.0.2", "127.0.0.3"
-	f.api.Pod(t, ns, "web", sidecarAddress, map[string]string{"app": "web", "security.istio.io/tlsMode": "istio"})
+	f.api.Pod(t, ns, "web", sidecarAddress, map[string]string{"app": "web", "serves": "web", "security.istio.io/tlsMode": "istio"})
 	f.api.Pod(t, ns, "gateway", gatewayAddress, map[string]string{"app": "web", "istio": "gateway"}, "proxy", cluster.Gateway)
 	f.api.Apply(t, workload(t, ns, sidecarAddress, inbound, outbound)+fmt.Sprintf(`
 ---
@@ -70,7 +70,7 @@ spec:
   location: MESH_INTERNAL
   resolution: STATIC
   ports: [{number: 80, name: http, protocol: HTTP, targetPort: %[2]d}]
-  workloadSelector: {labels: {app: web}}
+  workloadSelector: {labels: {serves: web}}
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
