@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,8 +133,12 @@ func (f *full) verify(args ...string) (code int, out string) {
 func (f *full) verifyAs(user string, args ...string) (code int, out string) {
 	f.Helper()
 	f.Setenv("KUBECONFIG", f.api.Kubeconfig(f, user, ""))
+	how := []string{"--via", "address"}
+	if slices.Contains(args, "--via") || slices.Contains(args, "--admin") || slices.Contains(args, "--prometheus") {
+		how = nil
+	}
 	var stdout, stderr bytes.Buffer
-	code = verify.Command().Main(append([]string{"--dir", f.tree.dir, "--filters", root + "/filters", "--via", "address", "dev"}, args...), &stdout, &stderr)
+	code = verify.Command().Main(append([]string{"--dir", f.tree.dir, "--filters", root + "/filters", "dev"}, append(how, args...)...), &stdout, &stderr)
 	return code, stdout.String() + stderr.String()
 }
 
@@ -144,6 +149,36 @@ func (f *full) verified() {
 	require.Zero(f, code, out)
 	require.Contains(f, out, "2 of 2 proxies run what is pinned")
 	f.Log(out)
+
+	f.Log("by a Prometheus")
+	server := prometheus(f.T, map[string]proxystatus.Seen{"web": f.seen(f.sidecar, false), "gateway": f.seen(f.gateway, false)})
+	code, out = f.verify("--prometheus", server)
+	require.Zero(f, code, out)
+	require.Contains(f, out, "2 of 2 proxies run what is pinned")
+	code, out = f.verify("--prometheus", prometheus(f.T, map[string]proxystatus.Seen{"web": f.seen(f.sidecar, false)}))
+	require.Equal(f, cli.ExitFindings, code, out)
+	require.Contains(f, out, "has no metric of this pod")
+	code, out = f.verify("--prometheus", prometheus(f.T, nil))
+	require.Equal(f, cli.ExitFailure, code, out)
+	require.Contains(f, out, "has no metric of a proxy")
+
+	f.Log("by port-forward")
+	proxies := map[string]*cluster.Proxy{ns + "/web": f.sidecar, ns + "/gateway": f.gateway}
+	cluster.Forwards(f, f.api, func(pod string, port int32) (string, bool) {
+		p, ok := proxies[pod]
+		if !ok {
+			return "", false
+		}
+		if port == 15000 {
+			return strings.TrimPrefix(p.Admin, "http://"), true
+		}
+		return strings.TrimPrefix(p.Agent, "http://"), strings.HasSuffix(p.Agent, fmt.Sprint(":", port))
+	})
+	for _, args := range [][]string{{"--via", "port-forward"}, {"--admin"}} {
+		code, out = f.verify(args...)
+		require.Zero(f, code, out)
+		require.Contains(f, out, "2 of 2 proxies run what is pinned")
+	}
 	if file := os.Getenv("METRICS_TO"); file != "" { // makes internal/proxystatus/testdata/metrics.txt anew
 		require.NoError(f, os.WriteFile(file, f.get(f.sidecar.Agent+"/stats/prometheus"), 0o644))
 	}
