@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build sbom new adopt migrate dev test ci examples fork e2e soak bench scale check publish init upgrade login promote render diff run status demo demo-gitops pins clean
+.PHONY: help tools envoys build sbom new adopt migrate dev test ci examples fork e2e soak bench scale check publish init upgrade login promote render diff run status verify demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ run: bin/wasmfleet $(patsubst %,build/%.wasm,$(FILTERS)) | tools-quiet ## a real
 
 status: bin/wasmfleet ## which version of each filter runs where, since when, by whom [ENV=prod STATUSFLAGS=--registry]
 	@bin/wasmfleet status $(STATUSFLAGS) $(ENV)
+
+verify: bin/wasmfleet ## whether the proxies of a cluster run what an environment pins [ENV=prod VERIFYFLAGS='--timeout 120s']
+	@bin/wasmfleet verify $(VERIFYFLAGS) $(or $(ENV),dev)
 
 demo: tools-quiet bin/wasmfleet $(CRANE) $(patsubst %,build/%.wasm,$(FILTERS)) ## the whole way on this machine, in a copy of the tree
 	@CRANE='$(CRANE)' scripts/demo.sh

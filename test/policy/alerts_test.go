@@ -46,6 +46,14 @@ var stories = map[string]struct {
 	"an image was gone": {`
 		istio_agent_wasm_config_conversion_count{namespace="web-dev", pod="a", result="fetch_failure"} 0x10 1x50
 		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, nil},
+	"a filter runs on one of two proxies": {`
+		wasmfleet_running{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 3x60
+		wasmfleet_running{namespace="web-dev", pod="b", wasm_filter="web-dev/one"} 3x30 0x30
+		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"WasmFilterNotRunning"}},
+	"a filter was retired": {`
+		wasmfleet_running{namespace="web-dev", pod="a", wasm_filter="web-dev/one"} 3x30 0x30
+		wasmfleet_running{namespace="web-dev", pod="b", wasm_filter="web-dev/one"} 3x30 0x30
+		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, nil},
 	"a configuration is refused": {`
 		pilot_total_xds_rejects{type="ecds", namespace="istio-system", pod="istiod"} _x57 1x3
 		argocd_app_info{project="wasmfleet", name="wasmfleet-dev", sync_status="Synced"} 1x60`, time.Hour, []string{"WasmConfigurationRefused"}},

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -33,6 +34,7 @@ type expected struct {
 	env        manifests.Environment
 	objects    []object
 	namespaces []string // of the objects, sorted
+	byHand     []string // EnvoyFilters with Wasm filters, which nothing here says the contents of
 }
 
 // object is one of them.
@@ -71,6 +73,11 @@ func expect(ctx context.Context, o options, env manifests.Environment) (expected
 			Build: made.number, Silent: made.silent, Missing: made.missing, Open: p.Spec.FailStrategy == extensions.FailStrategy_FAIL_OPEN,
 		}, selected})
 		return nil
+	}
+	for _, o := range r.Objects {
+		if _, _, canary := plugin.CanaryOf(o.GetAnnotations()); o.GetKind() == plugin.EnvoyFilter.Kind && !canary && bytes.Contains(o.YAML, []byte("wasm.v3")) {
+			e.byHand = append(e.byHand, o.GetNamespace()+"/"+o.GetName())
+		}
 	}
 	everybody := map[string]bool{} // objects in whose place everybody gets the canary
 	for _, c := range r.Canaries() {

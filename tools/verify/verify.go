@@ -92,6 +92,10 @@ func run(ctx context.Context, o options, name string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
+	for _, name := range expected.byHand {
+		bar.End()
+		fmt.Fprintf(stderr, "verify: %s is written by hand: whether its filter runs is not looked at\n", name)
+	}
 	bar.Step("asking the cluster")
 	look, pods, err := open(ctx, o)
 	if err != nil {
