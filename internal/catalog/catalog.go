@@ -38,6 +38,7 @@ type Filter struct {
 	Callouts      []Callout `yaml:"callouts"`      // the services it calls
 	Size          string    `yaml:"size"`          // optional: what the module may weigh at most, such as 120kB
 	Forbid        []string  `yaml:"forbid"`        // optional: Go packages of which nothing may get into the module, such as fmt
+	StopIteration string    `yaml:"stopIteration"` // optional: headers, when the filter holds a request's headers until its body has come
 	Optional      bool      `yaml:"optional"`      // its first publish deploys it nowhere: somebody names it to promote first
 	Capabilities  []string  `yaml:"-"`             // the host calls and callbacks that the module uses; module.yaml has them
 }
@@ -177,6 +178,8 @@ func (f Filter) check() error {
 		return fmt.Errorf("phases: want at least one of %s", strings.Join(Phases, ", "))
 	case f.Size != "" && !sizeSyntax.MatchString(f.Size):
 		return fmt.Errorf("size %q: want a bound in thousands of bytes, such as 120kB", f.Size)
+	case f.StopIteration != "" && f.StopIteration != "headers":
+		return fmt.Errorf("stopIteration %q: want headers, or leave it out", f.StopIteration)
 	case f.Istio != "" && !istioSyntax.MatchString(f.Istio):
 		return fmt.Errorf(`istio %q: want a lower bound such as ">=1.28"`, f.Istio)
 	}

@@ -47,6 +47,7 @@ var Rules = []Rule{
 	ruleSecret,
 	ruleSelector,
 	ruleSharedVM,
+	ruleStopIteration,
 	ruleTokenExposure,
 	ruleTokenScope,
 	ruleURL,

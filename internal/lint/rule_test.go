@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "write the .out files")
 func TestRules(t *testing.T) {
 	filters := []catalog.Filter{
 		{Name: "demo", Phases: []string{"AUTHN", "AUTHZ", "STATS"}, Istio: ">=1.29", Callouts: []catalog.Callout{{Upstream: "/upstream", Purpose: "token"}}, Capabilities: []string{"proxy_log"}},
+		{Name: "holder", Phases: []string{"AUTHN", "AUTHZ"}, StopIteration: "headers", Capabilities: []string{"proxy_log"}},
 	}
 	covered := map[string]bool{}
 	files, err := filepath.Glob("testdata/*.yaml")

@@ -16,15 +16,16 @@ import (
 // ModuleFacts is what is true of a pinned module. An environment may pin an older one than today's sources make, so this stands beside
 // its digest: what an EnvoyFilter must allow, say, is what that module uses.
 type ModuleFacts struct {
-	Filter       string            `yaml:"filter"`
-	Phases       []string          `yaml:"phases,flow"`
-	Callouts     []catalog.Callout `yaml:"callouts,omitempty,flow"`
-	Capabilities []string          `yaml:"capabilities,flow"`
+	Filter        string            `yaml:"filter"`
+	Phases        []string          `yaml:"phases,flow"`
+	Callouts      []catalog.Callout `yaml:"callouts,omitempty,flow"`
+	Capabilities  []string          `yaml:"capabilities,flow"`
+	StopIteration string            `yaml:"stopIteration,omitempty"`
 }
 
 // FactsOf are those of what a filter's sources build.
 func FactsOf(f catalog.Filter) ModuleFacts {
-	return ModuleFacts{f.Name, f.Phases, f.Callouts, f.Capabilities}
+	return ModuleFacts{f.Name, f.Phases, f.Callouts, f.Capabilities, f.StopIteration}
 }
 
 // factsFile is the content of the file, by the digest of the image.
@@ -109,6 +110,6 @@ func withFacts(filter *catalog.Filter, facts ModuleFacts, known bool) *catalog.F
 	if filter != nil {
 		f = *filter
 	}
-	f.Phases, f.Callouts, f.Capabilities = slices.Clone(facts.Phases), facts.Callouts, facts.Capabilities
+	f.Phases, f.Callouts, f.Capabilities, f.StopIteration = slices.Clone(facts.Phases), facts.Callouts, facts.Capabilities, facts.StopIteration
 	return &f
 }

@@ -228,7 +228,7 @@ func (p Plugin) Facts() plugin.Facts {
 	if p.Filter == nil {
 		return plugin.Facts{}
 	}
-	return plugin.Facts{Capabilities: p.Filter.Capabilities, Callouts: p.Filter.Callouts}
+	return plugin.Facts{Capabilities: p.Filter.Capabilities, Callouts: p.Filter.Callouts, HoldsHeaders: p.Filter.StopIteration != ""}
 }
 
 // inAPI puts every plugin that is written in another API into this one, unless the environment keeps what is written; other

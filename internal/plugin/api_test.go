@@ -53,9 +53,12 @@ func TestOtherAPIsKeepThePlugin(t *testing.T) {
 			te := load(t, written(t, "extensions.istio.io/v1alpha1", "TrafficExtension", trafficExtension(&p.Spec)))
 			require.True(t, proto.Equal(&p.Spec, &te.Spec), &te.Spec)
 
-			spec, err := p.envoyFilter([]string{"proxy_log"})
+			spec, err := p.envoyFilter(Facts{Capabilities: []string{"proxy_log"}, HoldsHeaders: true})
 			require.NoError(t, err)
 			ef := load(t, written(t, "networking.istio.io/v1alpha3", "EnvoyFilter", spec))
+			filter, err := ef.HTTPFilter(nil)
+			require.NoError(t, err)
+			require.True(t, filter.Config.AllowOnHeadersStopIteration.GetValue())
 			require.True(t, proto.Equal(&p.Spec, &ef.Spec), "%v\n%v", &p.Spec, &ef.Spec)
 
 			code := envoy.LocalFile("/x.wasm")
@@ -64,8 +67,8 @@ func TestOtherAPIsKeepThePlugin(t *testing.T) {
 			got, err := ef.HTTPFilter(code)
 			require.NoError(t, err)
 			require.Contains(t, got.Config.CapabilityRestrictionConfig.AllowedCapabilities, "proxy_log", "a local run is restricted, too") //nolint:staticcheck // see EnvoyFilter
-			got.Config.CapabilityRestrictionConfig = nil                                                                                   //nolint:staticcheck // see EnvoyFilter
-			got.Config.GetVmConfig().VmId = ""
+			got.Config.CapabilityRestrictionConfig, got.Config.AllowOnHeadersStopIteration = nil, nil                                      //nolint:staticcheck // see EnvoyFilter
+			got.Config.GetVmConfig().VmId, got.Config.AllowOnHeadersStopIteration = "", nil
 			require.True(t, proto.Equal(want, got))
 		}
 	}
@@ -83,7 +86,7 @@ func TestEnvoyFiltersKeepTheOrder(t *testing.T) {
 	specs := map[int32]*Plugin{}
 	var priorities []int32
 	for _, p := range plugins {
-		spec, err := p.envoyFilter(nil)
+		spec, err := p.envoyFilter(Facts{})
 		require.NoError(t, err)
 		require.NotContains(t, specs, spec.Priority)
 		specs[spec.Priority] = p
@@ -92,7 +95,7 @@ func TestEnvoyFiltersKeepTheOrder(t *testing.T) {
 	slices.Sort(priorities)
 	chain := []*Plugin{nil} // nil is the router
 	for _, priority := range priorities {
-		spec, err := specs[priority].envoyFilter(nil)
+		spec, err := specs[priority].envoyFilter(Facts{})
 		require.NoError(t, err)
 		at := 0
 		if spec.ConfigPatches[1].Patch.Operation == networking.EnvoyFilter_Patch_INSERT_BEFORE {

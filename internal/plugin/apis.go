@@ -65,6 +65,7 @@ func (a *API) Path(field ...string) []string {
 type Facts struct {
 	Capabilities []string // the host calls and callbacks that it uses
 	Callouts     []catalog.Callout
+	HoldsHeaders bool // ActionPause in headers stops them, too, and not only what follows
 }
 
 // Object is the plugin as an object of this API, as JSON; written is the object as it was written, as JSON.

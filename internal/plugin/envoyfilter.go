@@ -77,7 +77,7 @@ var EnvoyFilter = &API{
 		return true, nil
 	},
 	encode: func(p *Plugin, facts Facts, _ map[string]any) (map[string]any, map[string]string, error) {
-		message, err := p.envoyFilter(facts.Capabilities)
+		message, err := p.envoyFilter(facts)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -121,16 +121,19 @@ func notInEnvoyFilter(w *extensions.WasmPlugin) map[string]string {
 }
 
 // envoyFilter is the plugin as patches of istiod's configuration: the filter as an ECDS resource, which makes the agent fetch the
-// image, and its place in the chain. The filter may only use the given capabilities; none means all. What notInEnvoyFilter
+// image, and its place in the chain. The filter may only use its capabilities; none means all. What notInEnvoyFilter
 // lists is left out.
-func (p *Plugin) envoyFilter(capabilities []string) (*networking.EnvoyFilter, error) {
+func (p *Plugin) envoyFilter(facts Facts) (*networking.EnvoyFilter, error) {
 	filter, err := p.discovered(p.ID())
 	if err != nil {
 		return nil, err
 	}
-	if len(capabilities) > 0 {
+	if facts.HoldsHeaders {
+		filter.Config.AllowOnHeadersStopIteration = wrapperspb.Bool(true)
+	}
+	if len(facts.Capabilities) > 0 {
 		allowed := map[string]*wasmv3.SanitizationConfig{}
-		for _, c := range capabilities {
+		for _, c := range facts.Capabilities {
 			allowed[c] = &wasmv3.SanitizationConfig{}
 		}
 		//nolint:staticcheck // its new place, in vm_config, is unknown to the Envoys of Istio up to 1.31

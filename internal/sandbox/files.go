@@ -14,6 +14,7 @@ import (
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/wasmfleet/wasmfleet/internal/atomicfile"
 	"github.com/wasmfleet/wasmfleet/internal/envoy"
@@ -56,6 +57,9 @@ func (dir files) extension(f Filter) (*corev3.TypedExtensionConfig, error) {
 	config, err := f.Plugin.HTTPFilter(envoy.LocalFile(path))
 	if err != nil {
 		return nil, err
+	}
+	if f.HoldsHeaders {
+		config.Config.AllowOnHeadersStopIteration = wrapperspb.Bool(true)
 	}
 	return envoy.Extension(f.Plugin.ID(), config)
 }

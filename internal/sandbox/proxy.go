@@ -35,6 +35,8 @@ const (
 type Filter struct {
 	Plugin *plugin.Plugin
 	Module []byte
+	// HoldsHeaders lets ActionPause in headers stop them, too: what an EnvoyFilter says of a filter with stopIteration.
+	HoldsHeaders bool
 }
 
 // Config is what a Proxy starts with. Only Envoy and Backend are required.

@@ -139,7 +139,9 @@ func (s *session) chain(ctx context.Context, plugins []*plugin.Plugin, module []
 		for cluster, purpose := range callouts {
 			c.purpose[cluster] = purpose
 		}
-		c.filters = append(c.filters, sandbox.Filter{Plugin: p, Module: m})
+		sources, err := catalog.Find(s.o.filters(), name)
+		holds := err == nil && sources.StopIteration != "" // there are no sources of a vendor's image
+		c.filters = append(c.filters, sandbox.Filter{Plugin: p, Module: m, HoldsHeaders: holds})
 	}
 	return c, nil
 }
