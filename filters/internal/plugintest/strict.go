@@ -1,6 +1,9 @@
 package plugintest
 
 import (
+	"os"
+	"regexp"
+
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 )
@@ -10,10 +13,15 @@ type strict struct {
 	proxytest.HostEmulator
 	fatalf func(format string, args ...any)
 	paused map[uint32]string // the callback of headers that paused a stream, by context
+	holds  bool              // plugin.yaml says that a pause in headers waits for the body
 }
 
+// stopIteration is the line of plugin.yaml. A test runs in the filter's folder.
+var stopIteration = regexp.MustCompile(`(?m)^stopIteration: *headers\b`)
+
 func newStrict(host proxytest.HostEmulator, fatalf func(string, ...any)) *strict {
-	return &strict{host, fatalf, map[uint32]string{}}
+	about, _ := os.ReadFile("plugin.yaml") // none is a filter without
+	return &strict{host, fatalf, map[uint32]string{}, stopIteration.Match(about)}
 }
 
 // CallOnRequestHeaders implements proxytest.HostEmulator.
@@ -48,7 +56,7 @@ func (h *strict) CallOnResponseBody(id uint32, body []byte, end bool) types.Acti
 
 // comes fails the test when Envoy would not call the callback.
 func (h *strict) comes(id uint32, callback string) {
-	if by := h.paused[id]; by != "" && h.GetCurrentHttpStreamAction(id) == types.ActionPause {
-		h.fatalf("%s returned ActionPause and nothing has resumed the stream, so Envoy does not call %s: the stream waits for good. return ActionContinue from %s and ActionPause from the callback of the body, or resume before", by, callback, by)
+	if by := h.paused[id]; by != "" && !h.holds && h.GetCurrentHttpStreamAction(id) == types.ActionPause {
+		h.fatalf("%s returned ActionPause and nothing has resumed the stream, so Envoy does not call %s: the stream waits for good. return ActionContinue from %s and ActionPause from the callback of the body, resume before, or say stopIteration: headers in plugin.yaml", by, callback, by)
 	}
 }

@@ -2,6 +2,7 @@ package plugintest
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -68,6 +69,17 @@ func TestPauseInHeadersKeepsTheBodyBack(t *testing.T) {
 			require.Contains(t, *failed, tc.want)
 		})
 	}
+}
+
+// A filter that holds headers gets the body.
+func TestStopIteration(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("plugin.yaml", []byte("name: mine\nstopIteration: headers # until the body was judged\n"), 0o644))
+	host, failed := startStrict(t, &testHTTP{headers: always(types.ActionPause), body: always(types.ActionContinue)})
+	id := host.InitializeHttpContext()
+	host.CallOnRequestHeaders(id, nil, false)
+	host.CallOnRequestBody(id, []byte("x"), true)
+	require.Empty(t, *failed)
 }
 
 func TestBodyComes(t *testing.T) {
