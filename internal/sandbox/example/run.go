@@ -37,8 +37,12 @@ func (e *Example) Run(ctx context.Context, o Options) ([]Seen, error) {
 		return nil, err
 	}
 	defer s.Stop()
-	var all []Seen
-	for i := range e.Requests {
+	return s.All(ctx)
+}
+
+// All sends the requests of the example, in their order. The error says what is not as wanted.
+func (s *Session) All(ctx context.Context) (all []Seen, err error) {
+	for i := range s.example.Requests {
 		seen, err := s.request(ctx, i)
 		if err != nil {
 			return all, err
@@ -119,7 +123,7 @@ func (s *Session) Stop() {
 	}
 }
 
-// Last sends the last request of the example again, as often and as patiently as it says. The error says what is not as wanted.
+// Last sends the last request of the example once more, after All, as often and as patiently as it says. The error says what is not as wanted.
 func (s *Session) Last(ctx context.Context) error {
 	s.wrong = nil
 	if _, err := s.request(ctx, len(s.example.Requests)-1); err != nil {
