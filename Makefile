@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build sbom new adopt migrate dev test ci examples fork e2e soak bench scale check publish init upgrade login promote render diff run status demo demo-gitops pins clean
+.PHONY: help tools envoys build sbom reproduce new adopt migrate dev test ci examples fork e2e soak bench scale check publish init upgrade login promote render diff run status demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ push: bin/wasmfleet
 
 sbom: build bin/wasmfleet ## what is compiled into a filter, as CycloneDX [FILTER=x]
 	@bin/wasmfleet sbom '$(FILTER)'
+
+reproduce: bin/wasmfleet $(if $(FILTER),build/$(FILTER).wasm) ## whether this tree builds the module of a published image [FILTER=x REF=host/path@sha256:…]
+	@bin/wasmfleet reproduce $(if $(REF),--ref '$(REF)') '$(FILTER)'
 
 new: bin/wasmfleet ## a filter to start from [FILTER=name LIKE=headers|body|shared|tick]
 	@bin/wasmfleet new $(if $(LIKE),--like '$(LIKE)') '$(FILTER)'
