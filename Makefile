@@ -88,8 +88,8 @@ changed: build bin/wasmfleet
 push: bin/wasmfleet
 	@$(PUBLISH) --refs '$(REFS)' $(if $(COSIGN_KEY),--sign-key env://COSIGN_KEY) $(FILTER)
 
-sbom: build bin/wasmfleet ## what is compiled into a filter, as CycloneDX [FILTER=x]
-	@bin/wasmfleet sbom '$(FILTER)'
+sbom: bin/wasmfleet $(if $(FILTER),build) ## what is compiled into a filter, or without one into the tools, as CycloneDX [FILTER=x]
+	@bin/wasmfleet sbom $(if $(FILTER),'$(FILTER)',--tools)
 
 reproduce: bin/wasmfleet $(if $(FILTER),build/$(FILTER).wasm) ## whether this tree builds the module of a published image [FILTER=x REF=host/path@sha256:…]
 	@bin/wasmfleet reproduce $(if $(REF),--ref '$(REF)') '$(FILTER)'

@@ -1,4 +1,5 @@
 grep -q '"name": "github.com/tetratelabs/proxy-wasm-go-sdk"' addheader.cdx.json
+grep -q '"name": "github.com/google/go-containerregistry"' wasmfleet.cdx.json
 make reproduce FILTER=addheader | grep -x equal
 ref=$(grep '/addheader:' build/refs)
 bin/wasmfleet reproduce addheader --ref "$ref" | grep -x equal
