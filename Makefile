@@ -13,7 +13,7 @@ unexport TINYGO ENVOY
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: help tools envoys build sbom new adopt migrate dev test ci examples fork e2e soak bench scale check publish init upgrade login promote render diff run status verify demo demo-gitops pins clean
+.PHONY: help tools envoys build sbom reproduce new adopt migrate dev test ci examples fork e2e soak bench scale check publish init upgrade login promote render diff run status verify demo demo-gitops pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,8 +88,11 @@ changed: build bin/wasmfleet
 push: bin/wasmfleet
 	@$(PUBLISH) --refs '$(REFS)' $(if $(COSIGN_KEY),--sign-key env://COSIGN_KEY) $(FILTER)
 
-sbom: build bin/wasmfleet ## what is compiled into a filter, as CycloneDX [FILTER=x]
-	@bin/wasmfleet sbom '$(FILTER)'
+sbom: bin/wasmfleet $(if $(FILTER),build) ## what is compiled into a filter, or without one into the tools, as CycloneDX [FILTER=x]
+	@bin/wasmfleet sbom $(if $(FILTER),'$(FILTER)',--tools)
+
+reproduce: bin/wasmfleet $(if $(FILTER),build/$(FILTER).wasm) ## whether this tree builds the module of a published image [FILTER=x REF=host/path@sha256:…]
+	@bin/wasmfleet reproduce $(if $(REF),--ref '$(REF)') '$(FILTER)'
 
 new: bin/wasmfleet ## a filter to start from [FILTER=name LIKE=headers|body|shared|tick]
 	@bin/wasmfleet new $(if $(LIKE),--like '$(LIKE)') '$(FILTER)'

@@ -214,10 +214,8 @@ func Verify(ctx context.Context, data []byte, key *ecdsa.PublicKey, digest strin
 	if _, err := v.Verify(ctx, &b.Envelope); err != nil {
 		return s, errors.New("its signature is not of this key, or what it says was changed")
 	}
-	for _, subject := range s.Subject {
-		if "sha256:"+subject.Digest["sha256"] == digest {
-			return s, nil
-		}
+	if s.About(digest) {
+		return s, nil
 	}
 	return s, fmt.Errorf("it is about another image than %s", digest)
 }
@@ -278,4 +276,39 @@ func (s *Statement) Builder() string {
 		return ""
 	}
 	return p.RunDetails.Builder.ID
+}
+
+// Source is the commit that a provenance names, and whether more went into the build than it holds; empty for another statement.
+func (s *Statement) Source() (commit string, uncommitted bool) {
+	var p struct {
+		BuildDefinition struct {
+			ExternalParameters struct {
+				Uncommitted bool `json:"uncommitted"`
+			} `json:"externalParameters"`
+			ResolvedDependencies []struct {
+				Digest struct {
+					GitCommit string `json:"gitCommit"`
+				} `json:"digest"`
+			} `json:"resolvedDependencies"`
+		} `json:"buildDefinition"`
+	}
+	if s.PredicateType != Provenance || json.Unmarshal(s.Predicate, &p) != nil {
+		return "", false
+	}
+	for _, d := range p.BuildDefinition.ResolvedDependencies {
+		if d.Digest.GitCommit != "" {
+			return d.Digest.GitCommit, p.BuildDefinition.ExternalParameters.Uncommitted
+		}
+	}
+	return "", false
+}
+
+// About reports whether the statement is about the image of that digest.
+func (s *Statement) About(digest string) bool {
+	for _, subject := range s.Subject {
+		if "sha256:"+subject.Digest["sha256"] == digest {
+			return true
+		}
+	}
+	return false
 }

@@ -1,4 +1,4 @@
-// Package sbom lists what is compiled into a filter's module, as CycloneDX.
+// Package sbom lists what is compiled into a filter's module, or into the tools, as CycloneDX.
 package sbom
 
 import (
@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -42,9 +43,6 @@ func Of(root string, filter catalog.Filter, module []byte) ([]byte, error) {
 	if filter.Licenses != "" {
 		subject.Licenses = &cdx.Licenses{{Expression: filter.Licenses}}
 	}
-	bom := cdx.NewBOM()
-	bom.SerialNumber = ""
-	bom.Metadata = &cdx.Metadata{Component: &subject}
 	components := []cdx.Component{}
 	if len(built.Packages) > 0 {
 		modules, err := modulesOf(root)
@@ -59,6 +57,48 @@ func Of(root string, filter catalog.Filter, module []byte) ([]byte, error) {
 			Licenses: &cdx.Licenses{{License: &cdx.License{ID: "BSD-3-Clause"}}, {License: &cdx.License{ID: "MIT"}}},
 		})
 	}
+	return encode(subject, components)
+}
+
+// Program is the bill of materials of a Go program, as its build information has it, with Go's standard library. The bytes are a function of
+// the program and of the modules' licences, which are read where go.mod is.
+func Program(root string, info *debug.BuildInfo, program []byte) ([]byte, error) {
+	modules, err := modulesOf(root)
+	if err != nil {
+		return nil, err
+	}
+	dirs := map[string]string{}
+	for _, m := range modules {
+		dirs[m.Path+"@"+m.Version] = m.Dir
+	}
+	sum := sha256.Sum256(program)
+	subject := cdx.Component{
+		BOMRef: "program", Type: cdx.ComponentTypeApplication, Name: info.Path,
+		Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(sum[:])}},
+	}
+	if info.Main.Version != "(devel)" {
+		subject.Version = info.Main.Version
+	}
+	var components []cdx.Component
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		components = append(components, component(m.Path, m.Version, dirs[m.Path+"@"+m.Version]))
+	}
+	sortByRef(components)
+	version := strings.TrimPrefix(info.GoVersion, "go")
+	return encode(subject, append(components, cdx.Component{
+		BOMRef: "std", Type: cdx.ComponentTypeLibrary, Name: "std", Version: version, Description: "Go's standard library",
+		PackageURL: "pkg:golang/std@" + version, Licenses: &cdx.Licenses{{License: &cdx.License{ID: "BSD-3-Clause"}}},
+	}))
+}
+
+// encode writes the bill of a subject and of what it is made of: no time, no serial number.
+func encode(subject cdx.Component, components []cdx.Component) ([]byte, error) {
+	bom := cdx.NewBOM()
+	bom.SerialNumber = ""
+	bom.Metadata = &cdx.Metadata{Component: &subject}
 	bom.Components = &components
 	depends := []string{}
 	for _, c := range components {
@@ -68,8 +108,24 @@ func Of(root string, filter catalog.Filter, module []byte) ([]byte, error) {
 	var out bytes.Buffer
 	enc := cdx.NewBOMEncoder(&out, cdx.BOMFileFormatJSON)
 	enc.SetPretty(true)
-	err = enc.EncodeVersion(bom, cdx.SpecVersion1_6) // which more tools read than the latest
+	err := enc.EncodeVersion(bom, cdx.SpecVersion1_6) // which more tools read than the latest
 	return out.Bytes(), err
+}
+
+// component is a Go module, with the licence in its folder.
+func component(path, version, dir string) cdx.Component {
+	purl := "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B")
+	c := cdx.Component{BOMRef: purl, Type: cdx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: purl}
+	if id := license(dir); id != "" {
+		c.Licenses = &cdx.Licenses{{License: &cdx.License{ID: id}}}
+	} else {
+		c.Licenses = &cdx.Licenses{{License: &cdx.License{Name: "NOASSERTION"}}}
+	}
+	return c
+}
+
+func sortByRef(components []cdx.Component) {
+	slices.SortFunc(components, func(a, b cdx.Component) int { return strings.Compare(a.BOMRef, b.BOMRef) })
 }
 
 // modulesOf are those of the repository's go.mod.
@@ -113,20 +169,13 @@ func owners(modules []goModule, packages []string) (all []cdx.Component, err err
 			return nil, fmt.Errorf("package %s is of %s, and go.mod has %s. run make build", path, version, owner.Version)
 		}
 		seen[owner.Path] = true
-		purl := "pkg:golang/" + owner.Path + "@" + owner.Version
-		c := cdx.Component{BOMRef: purl, Type: cdx.ComponentTypeLibrary, Name: owner.Path, Version: owner.Version, PackageURL: purl}
-		if id := license(owner.Dir); id != "" {
-			c.Licenses = &cdx.Licenses{{License: &cdx.License{ID: id}}}
-		} else {
-			c.Licenses = &cdx.Licenses{{License: &cdx.License{Name: "NOASSERTION"}}}
-		}
-		all = append(all, c)
+		all = append(all, component(owner.Path, owner.Version, owner.Dir))
 	}
-	slices.SortFunc(all, func(a, b cdx.Component) int { return strings.Compare(a.BOMRef, b.BOMRef) })
+	sortByRef(all)
 	return all, nil
 }
 
-// licenses are sentences that only one licence has; what has none of them is said to be unknown.
+// licenses are sentences that only one licence has, as its holders write them; what has none of them is said to be unknown.
 var licenses = []struct{ id, sentence string }{
 	{"Apache-2.0", "Apache License Version 2.0, January 2004"},
 	{"BSD-3-Clause", "Neither the name of"},
@@ -134,10 +183,14 @@ var licenses = []struct{ id, sentence string }{
 	{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy"},
 	{"ISC", "Permission to use, copy, modify, and/or distribute this software for any purpose"},
 	{"MPL-2.0", "Mozilla Public License Version 2.0"},
+	{"MPL-2.0", "Mozilla Public License, version 2.0"},
 }
 
 // license is the SPDX identifier of the licence in a module's folder; empty when it is not known.
 func license(dir string) string {
+	if dir == "" {
+		return "" // not this folder's
+	}
 	files, _ := filepath.Glob(filepath.Join(dir, "LICEN[CS]E*"))
 	for _, file := range files {
 		text, err := os.ReadFile(file)

@@ -1,10 +1,15 @@
 package sbom
 
 import (
+	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +84,68 @@ func TestUnknownPackages(t *testing.T) {
 	}
 }
 
+// buildInfo is that of the tools, built from this tree: Go writes none into a test.
+func buildInfo(t *testing.T) *debug.BuildInfo {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "wasmfleet")
+	out, err := exec.Command("go", "build", "-trimpath", "-o", file, "../../tools/wasmfleet").CombinedOutput()
+	require.NoError(t, err, string(out))
+	info, err := buildinfo.ReadFile(file)
+	require.NoError(t, err)
+	require.NotEmpty(t, info.Deps)
+	return info
+}
+
+// What is linked into a program is listed, each module once and with its licence; what replaces a module is named in its place.
+func TestProgram(t *testing.T) {
+	info := buildInfo(t)
+	text, err := Program("../..", info, []byte("program"))
+	require.NoError(t, err)
+	var bom struct {
+		SerialNumber string
+		Metadata     struct {
+			Timestamp string
+			Component struct {
+				Name   string
+				Hashes []struct{ Content string }
+			}
+		}
+		Components []struct {
+			Name, Version, PURL string
+			Licenses            []struct{ License struct{ ID string } }
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &bom))
+	require.Empty(t, bom.SerialNumber+bom.Metadata.Timestamp)
+	require.Equal(t, info.Path, bom.Metadata.Component.Name)
+	require.Equal(t, fmt.Sprintf("%x", sha256.Sum256([]byte("program"))), bom.Metadata.Component.Hashes[0].Content)
+	want := map[string]string{"std": strings.TrimPrefix(info.GoVersion, "go")}
+	for _, m := range info.Deps {
+		want[m.Path] = m.Version
+	}
+	got := map[string]string{}
+	for _, c := range bom.Components {
+		got[c.Name] = c.Version
+		require.NotEmpty(t, c.Licenses[0].License.ID, c.Name)
+		require.NotContains(t, c.PURL, "+")
+	}
+	require.Equal(t, want, got)
+	require.Len(t, bom.Components, len(want))
+
+	backwards := *info
+	backwards.Deps = slices.Clone(info.Deps)
+	slices.Reverse(backwards.Deps)
+	again, err := Program("../..", &backwards, []byte("program"))
+	require.NoError(t, err)
+	require.Equal(t, string(text), string(again), "the order of modules decides nothing")
+
+	text, err = Program("../..", &debug.BuildInfo{Path: "x", Deps: []*debug.Module{{Path: "example.com/a", Version: "v1.0.0", Replace: &debug.Module{Path: "example.com/b", Version: "v2.0.0+incompatible"}}}}, nil)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "pkg:golang/example.com/b@v2.0.0%2Bincompatible")
+	require.NotContains(t, string(text), "example.com/a")
+	require.Contains(t, string(text), "NOASSERTION")
+}
+
 // The schema is CycloneDX's own, as cyclonedx-go carries it.
 func TestSchema(t *testing.T) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
@@ -98,6 +165,10 @@ func TestSchema(t *testing.T) {
 	}
 	schema, err := c.Compile(base + "bom-1.6.schema.json")
 	require.NoError(t, err)
+	program, err := Program("../..", &debug.BuildInfo{Path: "x", GoVersion: "go1.26.0", Deps: []*debug.Module{
+		{Path: "github.com/stretchr/testify", Version: version(t, "github.com/stretchr/testify")}, {Path: "example.com/a", Version: "v1.0.0+incompatible"},
+	}}, nil)
+	require.NoError(t, err)
 	_, text := bill(t, "github.com/stretchr/testify/require "+version(t, "github.com/stretchr/testify"))
 	validate := func(text string) error {
 		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
@@ -105,5 +176,6 @@ func TestSchema(t *testing.T) {
 		return schema.Validate(doc)
 	}
 	require.NoError(t, validate(text))
+	require.NoError(t, validate(string(program)))
 	require.Error(t, validate(strings.Replace(text, `"CycloneDX"`, `"Cyclone"`, 1)))
 }

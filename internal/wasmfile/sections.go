@@ -191,6 +191,9 @@ func (m *Module) sections(module []byte) error {
 				case 0:
 					m.Exports = append(m.Exports, name)
 					m.signatures[name] = at(functions, index)
+					if m.functions != nil {
+						m.functions[int(index)] = name
+					}
 				case 2:
 					if index < uint64(len(memories)) {
 						m.MemoryBytes = memories[index] * pageBytes

@@ -30,6 +30,7 @@ type Module struct {
 
 	bytes      []byte
 	signatures map[string]string // of the exported functions
+	functions  map[int]string    // names of the exported functions, by index; nil when nobody asks
 }
 
 // Import is what the host must provide: a function of that signature, such as "i32 i32 -> i32", unless it is of another kind.

@@ -76,11 +76,11 @@ func TestEveryStepHasATest(t *testing.T) {
 
 // actions are those that may be used, each at one commit.
 var actions = []string{
-	"actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",
-	"actions/setup-go@b7ad1dad31e06c5925ef5d2fc7ad053ef454303e",
-	"actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae",
-	"actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f",
-	"actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c",
+	"actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",          // v7.0.1
+	"actions/setup-go@b7ad1dad31e06c5925ef5d2fc7ad053ef454303e",          // v7.0.0
+	"actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae",             // v5.0.5
+	"actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f",   // v7.0.0
+	"actions/download-artifact@3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", // v8.0.1
 }
 
 // permitted is the most that each job may do.

@@ -19,6 +19,7 @@ import (
 	"github.com/wasmfleet/wasmfleet/tools/promote"
 	"github.com/wasmfleet/wasmfleet/tools/publish"
 	"github.com/wasmfleet/wasmfleet/tools/render"
+	"github.com/wasmfleet/wasmfleet/tools/reproduce"
 	"github.com/wasmfleet/wasmfleet/tools/retire"
 	"github.com/wasmfleet/wasmfleet/tools/rules"
 	"github.com/wasmfleet/wasmfleet/tools/run"
@@ -39,6 +40,7 @@ Make calls it; it works from any folder and in any repository of this shape (--d
 		publish.Command(),
 		inspect.Command(),
 		sbom.Command(),
+		reproduce.Command(),
 		promote.Command(),
 		canary.Command(),
 		retire.Command(),
