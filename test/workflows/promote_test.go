@@ -37,7 +37,7 @@ func (h *hub) merge(branch string) {
 // A dispatch opens one pull request with the pins and the rendered manifests of one environment; a second updates it.
 func TestPromote(t *testing.T) {
 	t.Parallel()
-	h := newHub(t)
+	h := newHub(t, ".github")
 
 	// All filters; the pull request is merged. Then there is nothing to promote.
 	out, err := h.publish(nil)
@@ -101,7 +101,7 @@ pr create --base main --head promote/second-one --title promote\ one\ to\ second
 // The job summary of a pull request is what make diff prints.
 func TestSummary(t *testing.T) {
 	t.Parallel()
-	h := newHub(t)
+	h := newHub(t, ".github")
 	base := h.head("main")
 	h.change("v: base", "v: another", "manifests/base/one/wasmplugin.yaml")
 	h.change("v: base", "v: another", rendered)
@@ -116,7 +116,7 @@ func TestSummary(t *testing.T) {
 // The matrix of ci.yaml is a list of versions, as JSON.
 func TestEnvoys(t *testing.T) {
 	t.Parallel()
-	h := newHub(t)
+	h := newHub(t, ".github")
 	outputs, out, err := h.run(h.checkout("runner"), "ci.yaml", "envoys", nil)
 	require.NoError(t, err, out)
 	var versions []string

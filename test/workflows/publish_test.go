@@ -53,7 +53,7 @@ func (h *hub) publish(inputs map[string]string) (said string, err error) {
 // changes nothing.
 func TestPublish(t *testing.T) {
 	t.Parallel()
-	h := newHub(t)
+	h := newHub(t, ".github")
 
 	// The registry of a fork is empty: everything is published, also what is pinned. Then nothing has changed.
 	out, err := h.publish(nil)

@@ -41,7 +41,9 @@ type hub struct {
 	pushed []string // repository:tag or @digest of each manifest that was pushed
 }
 
-func newHub(t *testing.T) *hub {
+// newHub is one for the jobs of these files.
+func newHub(t *testing.T, jobs string) *hub {
+	deleted(t, jobs)
 	h := &hub{t: t, dir: t.TempDir()}
 	real := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

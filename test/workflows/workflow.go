@@ -1,4 +1,4 @@
-// Package workflows runs what the workflows of .github run, as written, against a bare repository and a registry on this machine.
+// Package workflows runs what the workflows of .github and the jobs of .gitlab-ci.yml run, as written, against a bare repository and a registry on this machine.
 package workflows
 
 import (
