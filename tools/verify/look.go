@@ -102,10 +102,6 @@ type forwarded struct {
 	admin  bool
 }
 
-func newForwarded(config *rest.Config, admin bool) (look, error) {
-	return &forwarded{config, admin}, nil
-}
-
 func (f *forwarded) name() string {
 	if f.admin {
 		return "port-forward, with Envoy's admin interface"
@@ -216,10 +212,10 @@ func (s *scraped) begin(ctx context.Context) error {
 	}
 	vector, ok := value.(model.Vector)
 	if !ok {
-		return fmt.Errorf("Prometheus at %s answers with a %s. want a vector", s.url, value.Type())
+		return fmt.Errorf("the Prometheus at %s answers with a %s. want a vector", s.url, value.Type())
 	}
 	if len(vector) == 0 {
-		return fmt.Errorf("Prometheus at %s has no metric of a proxy. does it scrape :15020/stats/prometheus of the pods?", s.url)
+		return fmt.Errorf("the Prometheus at %s has no metric of a proxy. does it scrape :15020/stats/prometheus of the pods?", s.url)
 	}
 	s.pods = map[string][]proxystatus.Sample{}
 	for _, sample := range vector {
@@ -241,7 +237,7 @@ func (s *scraped) begin(ctx context.Context) error {
 func (s *scraped) at(_ context.Context, pod corev1.Pod) (proxystatus.Seen, error) {
 	metrics, ok := s.pods[pod.Namespace+"/"+pod.Name]
 	if !ok {
-		return proxystatus.Seen{}, fmt.Errorf("Prometheus at %s has no metric of this pod", s.url)
+		return proxystatus.Seen{}, fmt.Errorf("the Prometheus at %s has no metric of this pod", s.url)
 	}
 	return proxystatus.Seen{Metrics: metrics}, nil
 }

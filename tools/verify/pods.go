@@ -23,7 +23,7 @@ import (
 type lister func(ctx context.Context, namespaces []string) ([]corev1.Pod, error)
 
 // open is how the user wants to look, and where the pods come from.
-func open(ctx context.Context, o options) (look, lister, error) {
+func open(o options) (look, lister, error) {
 	if o.pods != "" {
 		list, err := fromFile(o.pods)
 		if err != nil {
@@ -40,8 +40,7 @@ func open(ctx context.Context, o options) (look, lister, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		l, err := newForwarded(config, o.admin)
-		return l, list, err
+		return &forwarded{config, o.admin}, list, nil
 	}
 	config, inside, err := configOf(o)
 	if err != nil {
@@ -56,8 +55,7 @@ func open(ctx context.Context, o options) (look, lister, error) {
 		l, err := newPrometheus(o.prometheus)
 		return l, list, err
 	case o.admin, o.via == byForward, o.via == "" && !inside:
-		l, err := newForwarded(config, o.admin)
-		return l, list, err
+		return &forwarded{config, o.admin}, list, nil
 	}
 	return &direct{}, list, nil
 }

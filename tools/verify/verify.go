@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -97,7 +96,7 @@ func run(ctx context.Context, o options, name string, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "verify: %s is written by hand: whether its filter runs is not looked at\n", name)
 	}
 	bar.Step("asking the cluster")
-	look, pods, err := open(ctx, o)
+	look, pods, err := open(o)
 	if err != nil {
 		return err
 	}
@@ -198,12 +197,4 @@ func errUnreached(what string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %s", what, oneLine(err))
-}
-
-func sorted[T ~string](set map[T]bool) (all []T) {
-	for name := range set {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
 }
