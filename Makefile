@@ -143,7 +143,7 @@ test: build bin/wasmfleet $(KUSTOMIZE) $(CRANE) | tools-quiet ## unit, guest and
 	@scripts/samples README.md docs/*.md
 	@toolchain/browser.sh >/dev/null
 	@go test -tags envoy ./internal/... ./tools/...
-	@go test -tags envoy -count=1 ./filters/... ./test/... # they run what Go's test cache does not see: make, Envoy, modules
+	@go test -tags envoy -count=1 -timeout 30m ./filters/... ./test/... # they run what Go's test cache does not see: make, Envoy, modules
 
 ci: build bin/wasmfleet $(if $(wildcard .github/workflows),$(ACTIONLINT)) | tools-quiet ## what a pull request must pass: filters, examples, manifests, workflows [ON=Envoy's version]
 	@toolchain/envoy.sh
