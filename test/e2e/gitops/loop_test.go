@@ -213,7 +213,7 @@ rm "$canary"`)
 
 // last leaves an environment without a filter: git keeps its folder, and the Application prunes what was there.
 func (l *loop) last() {
-	l.run("for f in $(grep -rhoE "base/[a-z0-9-]+" --include=kustomization.yaml manifests/overlays/dev | cut -d/ -f2 | sort -u); do bin/wasmfleet retire --from dev $f; done >/dev/null")
+	l.run("for f in $(grep -rhoE 'base/[a-z0-9-]+' --include=kustomization.yaml manifests/overlays/dev | cut -d/ -f2 | sort -u); do bin/wasmfleet retire --from dev $f; done >/dev/null")
 	l.commit("dev has no filter", "dev")
 	l.sees("dev", "")
 	l.synced("dev", l.run("git rev-parse HEAD"))
