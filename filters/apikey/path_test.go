@@ -43,14 +43,14 @@ func FuzzIsOpen(f *testing.F) {
 		if !opened.isOpen(p) {
 			return
 		}
-		for _, became := range readings(p) {
+		for _, became := range Readings(p) {
 			require.True(t, became == "/healthz" || became == "/dir" || strings.HasPrefix(became+"/", "/public/") || strings.HasPrefix(became+"/", "/.well-known/"), "%q became %q", p, became)
 		}
 	})
 }
 
-// readings are what servers make of a path: with more or fewer decodings, with backslashes and path parameters or without.
-func readings(p string) []string {
+// Readings are what servers make of a path: with more or fewer decodings, with backslashes and path parameters or without.
+func Readings(p string) []string {
 	p, _, _ = strings.Cut(p, "?")
 	var all []string
 	for range 3 {

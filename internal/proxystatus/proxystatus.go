@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // State is what a proxy makes of an object.
@@ -85,7 +86,7 @@ func Judge(s Seen, wants []Want, namespaces []string, earlier *Seen) ([]Verdict,
 		delete(has, w.Object)
 	}
 	for object := range has {
-		if slices.ContainsFunc(namespaces, func(ns string) bool { return len(object) > len(ns) && object[:len(ns)+1] == ns+"/" }) {
+		if ns, _, _ := strings.Cut(object, "/"); slices.Contains(namespaces, ns) {
 			all = append(all, Verdict{object, Unexplained, "the proxy has it from elsewhere: another branch, another hand, or a sync that is not done"})
 		}
 	}

@@ -103,6 +103,8 @@ func TestTrapped(t *testing.T) {
 	before, after := seen(t, proves(11, 22, 3)+fmt.Sprintf(trapped, 2), ""), seen(t, proves(11, 22, 3)+fmt.Sprintf(trapped, 3), "")
 	require.Equal(t, Trapped, judge(t, after, want, &before).State)
 	require.Equal(t, Running, judge(t, after, want, &after).State)
+	neighbour := seen(t, proves(11, 22, 3)+strings.Replace(fmt.Sprintf(trapped, 3), "_web_mine", "_a_web_mine", 1), "")
+	require.Equal(t, Running, judge(t, neighbour, want, &before).State, "the VM of a-web/mine is another")
 	other := want
 	other.Object = "aweb/mine"
 	require.Equal(t, Waiting, judge(t, after, other, &before).State)

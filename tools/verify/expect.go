@@ -5,13 +5,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	corev1 "k8s.io/api/core/v1"
@@ -212,28 +210,14 @@ func (b *builds) of(ctx context.Context, ref image.Ref) build {
 }
 
 func (b *builds) ask(ctx context.Context, ref image.Ref) (uint64, bool, error) {
-	if ref.Digest == "" {
-		return 0, false, fmt.Errorf("%s has no digest", ref)
-	}
-	var naming []name.Option
-	if b.o.plainHTTP {
-		naming = append(naming, name.Insecure)
-	}
-	digest, err := name.NewDigest(ref.Repo+"@"+ref.Digest, naming...)
-	if err != nil {
-		return 0, false, err
-	}
 	base, err := registry.NewTransport(b.o.caFile)
 	if err != nil {
 		return 0, false, err
 	}
-	img, err := remote.Image(digest, remote.WithContext(ctx), remote.WithTransport(base), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("wasmfleet-verify"))
+	module, err := image.Pull(ctx, ref, b.o.plainHTTP, remote.WithTransport(base), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("wasmfleet-verify"))
 	if err != nil {
-		return 0, false, registry.Explain(digest.RegistryStr(), err)
-	}
-	module, _, err := image.Module(img)
-	if err != nil {
-		return 0, false, registry.Explain(digest.RegistryStr(), err)
+		host, _, _ := strings.Cut(ref.Repo, "/")
+		return 0, false, registry.Explain(host, err)
 	}
 	number, sealed := wasmfile.Build(module)
 	return number, sealed, nil

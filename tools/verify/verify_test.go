@@ -28,10 +28,11 @@ import (
 	"github.com/wasmfleet/wasmfleet/internal/plugin"
 	"github.com/wasmfleet/wasmfleet/internal/scripttest"
 	"github.com/wasmfleet/wasmfleet/internal/wasmfile"
+	"github.com/wasmfleet/wasmfleet/tools/canary"
 	"github.com/wasmfleet/wasmfleet/tools/verify"
 )
 
-func TestMain(m *testing.M) { scripttest.Main(m, verify.Command()) }
+func TestMain(m *testing.M) { scripttest.Main(m, verify.Command(), canary.Command()) }
 
 // Real proxies are asked in test/e2e/istio. Here a proxy is what it shows.
 func TestScripts(t *testing.T) {
@@ -66,23 +67,35 @@ func push(ts *testscript.TestScript, file string) {
 	ts.Check(remote.Write(tag, img))
 	digest, err := img.Digest()
 	ts.Check(err)
+	ts.Setenv("DIGEST", digest.String())
 	file = filepath.Join(ts.Getenv("WORK"), file)
 	text, err := os.ReadFile(file)
 	ts.Check(err)
 	ts.Check(os.WriteFile(file, []byte(strings.NewReplacer("DIGEST", digest.String(), "HOST", ts.Getenv("HOST")).Replace(string(text))), 0o644))
 }
 
-// show NAMESPACE/POD LABELS WHAT adds a pod to pods.json, whose proxy runs what it should, another configuration, or nothing, or is gone.
+// show NAMESPACE/POD LABELS WHAT adds a pod to pods.json, whose proxy runs what it should, also the canary, the canary alone, another
+// configuration, or nothing, or is gone.
 func show(t *testing.T, ts *testscript.TestScript, args []string) {
 	configuration := plugin.Fingerprint([]byte(`{"greeting":"hello"}`))
 	build, _ := wasmfile.Build(module())
 	metrics := "envoy_server_live{} 1\nistio_agent_scrapes_total 1\n"
+	says := func(object string) {
+		for gauge, value := range map[string]uint64{"config": configuration, "build": build, "running": 3} {
+			metrics += fmt.Sprintf("wasmfleet_%s{wasm_filter=%q} %d\n", gauge, object, value)
+		}
+	}
 	switch args[2] {
 	case "other":
 		configuration++
-		fallthrough
+		says("web/demo")
 	case "good":
-		metrics += fmt.Sprintf("wasmfleet_config{wasm_filter=\"web/demo\"} %d\nwasmfleet_build{wasm_filter=\"web/demo\"} %d\nwasmfleet_running{wasm_filter=\"web/demo\"} 3\n", configuration, build)
+		says("web/demo")
+	case "pair":
+		says("web/demo")
+		says("web/demo_canary")
+	case "canary":
+		says("web/demo_canary")
 	case "empty", "gone":
 	default:
 		ts.Fatalf("proxy %s?", args[2])
