@@ -23,9 +23,8 @@ func WriteDir(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(filepath.Clean(parent), 0o755); err != nil {
 		return err
 	}
-	left, _ := filepath.Glob(filepath.Join(parent, "."+name+"-*"))
-	for _, dir := range left {
-		if err := os.RemoveAll(dir); err != nil {
+	for _, left := range Left(dir) {
+		if err := os.RemoveAll(left); err != nil {
 			return err
 		}
 	}
@@ -56,6 +55,13 @@ func WriteDir(dir string, files map[string][]byte) error {
 	default:
 		return &os.LinkError{Op: "exchange", Old: next, New: dir, Err: err}
 	}
+}
+
+// Left are the folders that a killed WriteDir has left beside dir.
+func Left(dir string) []string {
+	parent, name := filepath.Split(filepath.Clean(dir))
+	left, _ := filepath.Glob(filepath.Join(parent, "."+name+"-*"))
+	return left
 }
 
 // replaceEach is WriteDir file by file.

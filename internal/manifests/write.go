@@ -41,5 +41,8 @@ func (r *Result) Differences() (changed, extra []string, err error) {
 	return changed, extra, err
 }
 
+// Left reports whether a Write that was killed has left something beside the rendered folder.
+func (r *Result) Left() bool { return len(atomicfile.Left(r.Env.Rendered())) > 0 }
+
 // Write makes the environment's rendered folder hold exactly the rendered objects. Who calls it holds the lock.
 func (r *Result) Write() error { return atomicfile.WriteDir(r.Env.Rendered(), r.Files()) }

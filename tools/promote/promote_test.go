@@ -152,6 +152,22 @@ func TestKilled(t *testing.T) {
 	require.NotZero(t, died)
 }
 
+// A promote that was killed after its last step has left the old files beside the new ones: render removes them, though nothing else is
+// to be done.
+func TestKilledAtTheEnd(t *testing.T) {
+	dir := project(t, 1)
+	out, err := tool(dir, "promote", "--refs", "refs1", "--to", "dev").CombinedOutput()
+	require.NoError(t, err, string(out))
+	before := snapshot(t, dir)
+	rendered := filepath.Join(dir, "manifests", "rendered")
+	require.NoError(t, os.CopyFS(filepath.Join(rendered, ".dev-123"), os.DirFS(filepath.Join(rendered, "dev"))))
+	require.NotEqual(t, before, snapshot(t, dir))
+	out, err = tool(dir, "render", "dev").CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Empty(t, string(out))
+	require.Equal(t, before, snapshot(t, dir))
+}
+
 // Promotes at the same time come one after the other: each says what it changed, and the last one's state is complete.
 func TestConcurrent(t *testing.T) {
 	const n = 8

@@ -86,7 +86,7 @@ func finish(results []*manifests.Result, findings []lint.Finding, o options, std
 		switch {
 		case o.check:
 			said.Stale = append(said.Stale, slices.Sorted(slices.Values(slices.Concat(changed, extra)))...)
-		case !failing && len(changed)+len(extra) > 0:
+		case !failing && (len(changed)+len(extra) > 0 || r.Left()):
 			if err := r.Write(); err != nil {
 				return fmt.Errorf("writing %s: %w", r.Env.Rendered(), err)
 			}
