@@ -16,9 +16,7 @@ import (
 // an overlay, each file is replaced in one step, after the bytes of all are on the disk. A failure before the first step changes
 // nothing. Two calls for one folder must not run at the same time: what a killed one has left is removed.
 func WriteDir(dir string, files map[string][]byte) error {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // a link stays
-	}
+	dir = followed(dir) // a link stays
 	parent, name := filepath.Split(filepath.Clean(dir))
 	if err := os.MkdirAll(filepath.Clean(parent), 0o755); err != nil {
 		return err
@@ -59,9 +57,17 @@ func WriteDir(dir string, files map[string][]byte) error {
 
 // Left are the folders that a killed WriteDir has left beside dir.
 func Left(dir string) []string {
-	parent, name := filepath.Split(filepath.Clean(dir))
+	parent, name := filepath.Split(filepath.Clean(followed(dir)))
 	left, _ := filepath.Glob(filepath.Join(parent, "."+name+"-*"))
 	return left
+}
+
+// followed is where a link leads, and what is none as it is.
+func followed(dir string) string {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		return real
+	}
+	return dir
 }
 
 // replaceEach is WriteDir file by file.
